@@ -1,0 +1,71 @@
+"""The contract of an objective: the one LightningModule that is trained, and what tasks may ask of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+
+from lightning import LightningModule
+from torch import Tensor
+
+from jepa_vl.errors import UserError
+from jepa_vl.sample import Batch, Item, TextTokens
+from jepa_vl.vision.base import VisionEncoder
+
+Tokenise = Callable[[Sequence[str]], TextTokens]
+Collator = Callable[[Sequence[Item]], Batch]
+
+EMBED, SCORE, GENERATE = "embed", "score", "generate"
+
+
+class Objective(LightningModule):
+    """Trains on `Batch`es and answers what tasks ask.
+
+    A task asks only for `embed_video`, `embed_text`, `score` and `generate`; ``abilities`` says which of
+    ``embed``, ``score`` and ``generate`` this objective has. Data modules ask only for `collator` and for
+    the vision encoder's preprocessing (and its tokens, when it is frozen and they are cached).
+    """
+
+    vision_encoder: VisionEncoder
+    abilities: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def collator(self) -> Collator:
+        """Return the picklable function that turns items into a `Batch`; it runs in the data workers."""
+
+    def visual_tokens(self, batch: Batch) -> Tensor:
+        """Visual tokens S_V ``[B, N, D]``: the batch's cached ones, else the encoder's."""
+        if batch.tokens is not None:
+            return batch.tokens.to(self.dtype)
+        assert batch.video is not None
+        return self.vision_encoder(batch.video)
+
+    def embed_video(self, batch: Batch) -> Tensor:
+        """Embed (video, query) pairs: unit vectors ``[B, E]``."""
+        raise self._cannot(EMBED)
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Embed K texts: unit vectors ``[K, E]``."""
+        raise self._cannot(EMBED)
+
+    def score(self, batch: Batch, candidates: Sequence[Sequence[str]]) -> list[Tensor]:
+        """Score each sample's candidate texts given its video and query; higher is likelier.
+
+        Args:
+            batch: B samples.
+            candidates: B lists of texts. Passing one and the same list object B times is the fast path
+                for a shared list.
+
+        Returns:
+            B tensors, the i-th of shape ``[len(candidates[i])]``.
+        """
+        raise self._cannot(SCORE)
+
+    def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
+        """Say the target text of each of the B samples."""
+        raise self._cannot(GENERATE)
+
+    def _cannot(self, ability: str) -> UserError:
+        return UserError(
+            f"{type(self).__name__} cannot {ability}; it can: {', '.join(sorted(self.abilities)) or 'nothing'}"
+        )

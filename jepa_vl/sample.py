@@ -1,0 +1,123 @@
+"""`Sample`, a record of the manifest; `Item`, what a data set yields; `Batch`, what an objective sees."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+
+class Sample(BaseModel):
+    """One line of a JSONL manifest: a (video, query, target) triplet and what is known about it.
+
+    Attributes:
+        id: Unique within the manifest.
+        media: Path (relative to the manifest) or URL of a video, an image or a folder of frames.
+        start: Where the clip begins in the media, in seconds; None means the beginning.
+        end: Where the clip ends, in seconds; None means the end.
+        query: The textual query X_Q; empty in query-free pretraining.
+        target: The target text Y.
+        label: Class name, for open-vocabulary classification.
+        candidates: Answers to choose from, for discriminative VQA.
+        answer: The right one of ``candidates``; ``target`` when omitted.
+        timestamps: Seconds at which an annotated stream says ``target``.
+        group: Samples of one group are never each other's negatives; equal target text when omitted.
+        episode: What must not be split: samples of one episode lie in one split.
+        split: ``train``, ``val``, ``test`` or a name of the data set's own.
+        source: The data set it came from.
+        kind: What is reported apart, such as the kind of a question.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(min_length=1)
+    media: str = Field(min_length=1)
+    start: float | None = Field(default=None, ge=0)
+    end: float | None = Field(default=None, gt=0)
+    query: str = ""
+    target: str = Field(min_length=1)
+    label: str | None = None
+    candidates: tuple[str, ...] | None = None
+    answer: str | None = None
+    timestamps: tuple[float, ...] | None = None
+    group: str | None = None
+    episode: str | None = None
+    split: str = "train"
+    source: str = ""
+    kind: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Sample:
+        if not self.target.strip():
+            raise ValueError("target is blank; every sample needs a target text")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError(f"end ({self.end}) must lie after start ({self.start})")
+        if self.candidates is not None and self.right_answer not in self.candidates:
+            raise ValueError(f"answer '{self.right_answer}' is not among candidates {list(self.candidates)}")
+        return self
+
+    @property
+    def right_answer(self) -> str:
+        """The answer that counts as right: ``answer``, else ``target``."""
+        return self.target if self.answer is None else self.answer
+
+    @property
+    def group_id(self) -> int:
+        """A 63-bit number, equal for samples that are not each other's negatives, on every machine."""
+        text = self.group if self.group is not None else self.target
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+@dataclass
+class Item:
+    """A sample with its media read: raw frames, or the frozen encoder's cached tokens."""
+
+    sample: Sample
+    index: int
+    video: Tensor | None = None  # uint8 [T, C, H, W], RGB, at the encoder's size
+    tokens: Tensor | None = None  # [N, D]
+
+
+@dataclass
+class TextTokens:
+    """A padded batch of tokenised texts."""
+
+    ids: Tensor  # int64 [B, L]
+    mask: Tensor  # bool [B, L], true where there is a token
+    truncated: int = 0  # how many texts were longer than the context
+
+    def to(self, device: Any, non_blocking: bool = False) -> TextTokens:
+        """Return a copy on ``device``."""
+        return replace(
+            self,
+            ids=self.ids.to(device, non_blocking=non_blocking),
+            mask=self.mask.to(device, non_blocking=non_blocking),
+        )
+
+
+@dataclass
+class Batch:
+    """B collated samples. Exactly one of ``video`` and ``tokens`` is there."""
+
+    samples: list[Sample]
+    index: Tensor  # int64 [B], position in the data set
+    group: Tensor  # int64 [B], equal where samples are not negatives of each other
+    query: TextTokens
+    target: TextTokens
+    video: Tensor | None = None  # uint8 [B, T, C, H, W]
+    tokens: Tensor | None = None  # [B, N, D]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def to(self, device: Any, non_blocking: bool = False) -> Batch:
+        """Return a copy with every tensor on ``device``."""
+        moved = {
+            f.name: value.to(device, non_blocking=non_blocking)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor | TextTokens)
+        }
+        return replace(self, **moved)
