@@ -115,7 +115,7 @@ class Batch:
 
     def to(self, device: Any, non_blocking: bool = False) -> Batch:
         """Return a copy with every tensor on ``device``."""
-        moved = {
+        moved: dict[str, Any] = {
             f.name: value.to(device, non_blocking=non_blocking)
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor | TextTokens)

@@ -66,6 +66,5 @@ class Objective(LightningModule):
         raise self._cannot(GENERATE)
 
     def _cannot(self, ability: str) -> UserError:
-        return UserError(
-            f"{type(self).__name__} cannot {ability}; it can: {', '.join(sorted(self.abilities)) or 'nothing'}"
-        )
+        known = ", ".join(sorted(self.abilities)) or "nothing"
+        return UserError(f"{type(self).__name__} cannot {ability}; it can: {known}")

@@ -69,7 +69,7 @@ class Task(Metric):
 
     @abstractmethod
     def bind(self, samples: SampleSet, *, labels: list[str], train: list[Sample]) -> None:
-        """Say what is evaluated. ``labels``: every class name; ``train``: for baselines from training data."""
+        """Say what is evaluated: ``labels`` is every class name, ``train`` serves trivial baselines."""
 
     @abstractmethod
     def update(self, objective: Objective, batch: Batch, embedding: Tensor | None) -> None:
