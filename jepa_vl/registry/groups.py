@@ -1,0 +1,114 @@
+"""The kinds of swappable parts: where each is named in a recipe, its contract, and what is built in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Group:
+    """A kind of swappable part.
+
+    Attributes:
+        name: Short name, and the end of its entry-point group ``jepa_vl.<name>``.
+        keys: Recipe keys under which such a part is named, wherever they stand.
+        base: ``module:Class`` of the contract.
+        built_in: Parts that come with the package, short name → ``module:Class``.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    base: str
+    built_in: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def entry_point_group(self) -> str:
+        """The entry-point group in a distribution's metadata."""
+        return f"jepa_vl.{self.name}"
+
+
+GROUPS: dict[str, Group] = {
+    g.name: g
+    for g in (
+        Group(
+            "vision",
+            ("vision_encoder",),
+            "jepa_vl.vision.base:VisionEncoder",
+            {"hf_vision": "jepa_vl.vision.hf_vision:HFVision"},
+        ),
+        Group(
+            "predictors",
+            ("predictor",),
+            "jepa_vl.predictors.base:Predictor",
+            {
+                "transformer": "jepa_vl.predictors.transformer:TransformerPredictor",
+                "hf_layers": "jepa_vl.predictors.hf_layers:HFLayersPredictor",
+            },
+        ),
+        Group(
+            "text",
+            ("text_encoder",),
+            "jepa_vl.text.base:TextEncoder",
+            {"hf_text": "jepa_vl.text.hf_text:HFText"},
+        ),
+        Group(
+            "language",
+            ("language_model",),
+            "jepa_vl.language.base:LanguageModel",
+            {
+                "hf_causal": "jepa_vl.language.hf_causal:HFCausalLM",
+                "transformer_lm": "jepa_vl.language.transformer_lm:TransformerLM",
+            },
+        ),
+        Group(
+            "decoders",
+            ("decoder",),
+            "jepa_vl.decoders.base:TextDecoder",
+            {"nearest": "jepa_vl.decoders.nearest:NearestText"},
+        ),
+        Group(
+            "losses",
+            ("loss",),
+            "jepa_vl.losses.base:Loss",
+            {
+                "info_nce": "jepa_vl.losses.info_nce:InfoNCE",
+                "cosine": "jepa_vl.losses.frozen_target:CosineLoss",
+                "l1": "jepa_vl.losses.frozen_target:L1Loss",
+                "l2": "jepa_vl.losses.frozen_target:L2Loss",
+                "sigmoid": "jepa_vl.losses.sigmoid:SigmoidLoss",
+                "vicreg": "jepa_vl.losses.vicreg:VICReg",
+                "sigreg": "jepa_vl.losses.sigreg:SIGReg",
+            },
+        ),
+        Group(
+            "objectives",
+            ("objective",),
+            "jepa_vl.objectives.base:Objective",
+            {
+                "jepa": "jepa_vl.objectives.jepa:JEPAObjective",
+                "token": "jepa_vl.objectives.token:TokenObjective",
+            },
+        ),
+        Group(
+            "data",
+            ("data",),
+            "jepa_vl.data.base:SampleData",
+            {"manifest": "jepa_vl.data.manifest:ManifestData"},
+        ),
+        Group(
+            "tasks",
+            ("tasks",),
+            "jepa_vl.tasks.base:Task",
+            {
+                "retrieval": "jepa_vl.tasks.retrieval:RetrievalTask",
+                "classification": "jepa_vl.tasks.classification:ClassificationTask",
+                "vqa": "jepa_vl.tasks.vqa:VQATask",
+            },
+        ),
+        # not a class: a function that returns the folder of a Hugging Face model on this machine
+        Group("weights", (), "jepa_vl.weights:WeightsSource"),
+    )
+}
+
+#: Recipe key → group of the part it names.
+KEYS: dict[str, Group] = {key: group for group in GROUPS.values() for key in group.keys}
