@@ -114,5 +114,8 @@ def build_optimizer(
             "optimizer.schedule 'cosine' needs to know where the run ends: set trainer.max_steps or "
             "trainer.max_epochs, or choose 'constant'"
         )
-    optimizer = AdamW(parts, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+    optimizer = AdamW(parts, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
+    # fused is three times as fast on a CPU, but says that it would undo a gradient scaler's scaling itself,
+    # for which Lightning refuses to clip gradients in mixed precision; false leaves that to the scaler
+    optimizer._step_supports_amp_scaling = False
     return optimizer, LambdaLR(optimizer, factor)

@@ -13,7 +13,8 @@ from torch import Tensor
 def embedding_std(x: Tensor) -> Tensor:
     """Mean over dimensions of the standard deviation of the unit vectors, times √E.
 
-    1 for directions spread evenly over the sphere, 0 when all are equal (SimSiam, arXiv 2011.10566, section 4.1).
+    1 for directions spread evenly over the sphere, 0 when all are equal (as SimSiam measures collapse,
+    arXiv 2011.10566, section 4.1).
 
     Args:
         x: ``[B, E]``, of any norm.

@@ -1,0 +1,63 @@
+"""SigLIP's loss: every pair of the batch is a yes-or-no question of its own; multi-positive by group."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jepa_vl.distributed import gather_rows
+from jepa_vl.errors import RecipeError
+from jepa_vl.losses.base import Loss, LossOutput
+from jepa_vl.losses.inputs import exact, no_autocast, require_batch
+from jepa_vl.losses.pairs import Pairs
+
+
+class SigmoidLoss(Loss):
+    r"""Sigmoid loss for language-image pre-training (Zhai et al., arXiv 2303.15343, equation 3).
+
+    .. math::
+        -\frac1B \sum_i \sum_j \log\sigma\big(z_{ij}\,(s\,p_i t_j + b)\big)
+
+    on unit vectors, with :math:`z_{ij} = 1` where i and j are of one group (the own pair always is) and -1
+    elsewhere. Scale and bias are learned. Rows are local and columns gathered from all ranks, with the
+    gradient of one process.
+
+    Logged: ``temperature`` (1/s), ``bias``, ``in_batch_recall``.
+
+    Args:
+        temperature: 1/s at the start.
+        bias: b at the start; as negative as negatives are many, so that training does not begin with
+            unlearning that most pairs match.
+
+    Raises:
+        RecipeError: The temperature is not positive.
+        UserError: A training batch of one sample (in ``forward``).
+    """
+
+    min_batch = 2
+
+    def __init__(self, *, temperature: float = 0.1, bias: float = -10.0) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise RecipeError(f"loss.temperature must be above 0, got {temperature}")
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+
+    def forward(self, predicted: Tensor, target: Tensor, group: Tensor) -> LossOutput:
+        """Return the mean over the local rows, and what is logged."""
+        require_batch(self, predicted)
+        with no_autocast(predicted):
+            p, t = (F.normalize(exact(x), dim=-1) for x in (predicted, target))  # [B, E]
+            pairs = Pairs.of(group)
+            scale = exact(self.log_scale).exp()
+            logits = scale * (p @ gather_rows(t).T) + exact(self.bias)  # [B, W·B]
+            matches = pairs.same.to(logits.dtype) * 2 - 1
+            loss = -F.logsigmoid(matches * logits).sum(dim=1).mean()
+        return loss, {
+            "temperature": scale.detach().reciprocal(),
+            "bias": self.bias.detach().clone(),
+            "in_batch_recall": pairs.recall(logits),
+        }
