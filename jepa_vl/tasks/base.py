@@ -14,7 +14,7 @@ from jepa_vl.objectives.base import Objective
 from jepa_vl.sample import Batch, Sample
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: torchmetrics copies what `compute` returns field by field
 class Result:
     """One number, with what is needed to judge it.
 
