@@ -1,0 +1,125 @@
+"""A pre-norm transformer, causal with a KV cache or bidirectional: predictor and token twin share it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: Keys and values ``[B, heads, P, dim / heads]`` of the P earlier positions, one pair a layer.
+KVCache = list[tuple[Tensor, Tensor]]
+
+
+class Block(nn.Module):
+    """Attention and feed-forward layer, each behind a LayerNorm and added to its input.
+
+    Args:
+        dim: Width d.
+        heads: Attention heads; they divide ``dim``.
+        ffn_mult: Width of the feed-forward layer, in multiples of ``dim``.
+        dropout: Of attention weights and of what is added to the residual stream.
+    """
+
+    def __init__(self, *, dim: int, heads: int, ffn_mult: float, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        hidden = int(dim * ffn_mult)
+        self.attention_norm = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.attention_out = nn.Linear(dim, dim)
+        self.ffn_norm = nn.LayerNorm(dim)
+        self.ffn_in = nn.Linear(dim, hidden)
+        self.ffn_out = nn.Linear(hidden, dim)
+
+    def forward(
+        self, x: Tensor, attend: Tensor | None, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run L new positions ``[B, L, d]``; ``attend`` is bool, broadcast to ``[B, heads, L, P + L]``."""
+        batch, length, dim = x.shape
+        qkv = self.qkv(self.attention_norm(x)).view(batch, length, 3, self.heads, dim // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, L, d / heads]
+        if past is not None:
+            key = torch.cat((past[0], key), dim=2)  # [B, heads, P + L, d / heads]
+            value = torch.cat((past[1], value), dim=2)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=attend, dropout_p=dropout)
+        mixed = mixed.transpose(1, 2).reshape(batch, length, dim)
+        x = x + F.dropout(self.attention_out(mixed), dropout)
+        hidden = F.gelu(self.ffn_in(self.ffn_norm(x)))
+        return x + F.dropout(self.ffn_out(hidden), dropout), (key, value)
+
+
+class TransformerStack(nn.Module):
+    """Blocks with a final LayerNorm, over a sequence whose positions are counted without padding.
+
+    Sinusoidal positions are added to the input, which costs one addition and serves any length.
+
+    Args:
+        dim: Width d; even.
+        layers: Number of blocks.
+        heads: Attention heads of each block.
+        ffn_mult: Width of the feed-forward layers, in multiples of ``dim``.
+        dropout: See `Block`.
+        causal: Whether a position sees only itself and what is before it.
+    """
+
+    def __init__(
+        self, *, dim: int, layers: int, heads: int, ffn_mult: float, dropout: float, causal: bool
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.causal = causal
+        self.blocks = nn.ModuleList(
+            Block(dim=dim, heads=heads, ffn_mult=ffn_mult, dropout=dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, *, cache: KVCache | None = None, use_cache: bool = False
+    ) -> tuple[Tensor, KVCache | None]:
+        """Run the blocks over L new positions.
+
+        Args:
+            x: ``[B, L, d]``.
+            mask: bool ``[B, P + L]``, true at real positions; None when all are real. Every row needs a
+                real position before its first padding.
+            cache: Keys and values of the P earlier positions.
+            use_cache: Whether to return the keys and values of all P + L.
+
+        Returns:
+            ``[B, L, d]``, and the cache or None.
+        """
+        length = x.shape[1]
+        total = length + (cache[0][0].shape[2] if cache else 0)
+        x = x + self._positions(mask, length, total, x)
+        attend = None if mask is None else mask[:, None, None, :]  # [B, 1, 1, P + L]
+        if self.causal:
+            past_and_self = torch.ones(length, total, dtype=torch.bool, device=x.device).tril(total - length)
+            attend = past_and_self if attend is None else attend & past_and_self
+        seen: KVCache = []
+        for i, block in enumerate(self.blocks):
+            x, keys_values = block(x, attend, cache[i] if cache else None)
+            if use_cache:
+                seen.append(keys_values)
+        return self.norm(x), seen if use_cache else None
+
+    def _positions(self, mask: Tensor | None, length: int, total: int, like: Tensor) -> Tensor:
+        table = sinusoids(total, self.dim, device=like.device).to(like.dtype)  # [P + L, d]
+        if mask is None:
+            return table[total - length :]
+        return table[positions(mask)[:, total - length :]]  # [B, L, d]
+
+
+def positions(mask: Tensor) -> Tensor:
+    """Number the real positions of a bool mask ``[B, L]`` from 0; padding repeats its predecessor's."""
+    return (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+
+
+def sinusoids(length: int, dim: int, *, device: torch.device) -> Tensor:
+    """Return the table of sinusoidal positions ``[length, dim]`` (Vaswani et al. 2017, section 3.5)."""
+    rates = torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10_000.0) / dim))
+    angles = torch.arange(length, device=device)[:, None] * rates
+    return torch.cat((angles.sin(), angles.cos()), dim=1)

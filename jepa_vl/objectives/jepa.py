@@ -1,0 +1,117 @@
+"""`JEPAObjective`: predict the embedding of the target text (VL-JEPA, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from jepa_vl.decoders.base import TextDecoder
+from jepa_vl.errors import RecipeError
+from jepa_vl.losses.base import Loss
+from jepa_vl.metrics.embedding_health import effective_rank, embedding_std
+from jepa_vl.objectives.base import EMBED, GENERATE, SCORE, Collator
+from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.trained import TrainedObjective
+from jepa_vl.predictors.base import Predictor
+from jepa_vl.sample import Batch
+from jepa_vl.schedule import OptimizerSettings
+from jepa_vl.text.base import TextEncoder
+from jepa_vl.vision.base import VisionEncoder
+
+TEXTS_AT_ONCE = 256
+
+
+class JEPAObjective(TrainedObjective):
+    """Minimises D(Ŝ_Y, S_Y), with Ŝ_Y = predictor(vision(X_V), X_Q) and S_Y = text encoder(Y).
+
+    Args:
+        vision_encoder: X_V → S_V.
+        predictor: (S_V, X_Q) → Ŝ_Y.
+        text_encoder: Y → S_Y.
+        loss: D(Ŝ_Y, S_Y).
+        embed_dim: E, width of the shared space (1,536 in the paper).
+        optimizer: Learning rate, weight decay and schedule.
+        decoder: Ŝ_Y → Ŷ, for when text is wanted.
+
+    Raises:
+        RecipeError: The loss needs a frozen target and the text encoder has something to train.
+    """
+
+    def __init__(
+        self,
+        *,
+        vision_encoder: VisionEncoder,
+        predictor: Predictor,
+        text_encoder: TextEncoder,
+        loss: Loss,
+        embed_dim: int = 256,
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+        decoder: TextDecoder | None = None,
+    ) -> None:
+        super().__init__(optimizer=optimizer)
+        predictor.connect(vision_dim=vision_encoder.dim, embed_dim=embed_dim)
+        text_encoder.connect(embed_dim=embed_dim)
+        if loss.needs_frozen_target and any(p.requires_grad for p in text_encoder.parameters()):
+            raise RecipeError(
+                f"objective.loss {type(loss).__name__} has no term against collapse and needs a target that "
+                f"does not learn, but objective.text_encoder {type(text_encoder).__name__} has weights to "
+                "train: freeze it and leave out its head, or choose the loss info_nce"
+            )
+        self.vision_encoder = vision_encoder
+        self.predictor = predictor
+        self.text_encoder = text_encoder
+        self.loss = loss
+        self.decoder = decoder
+        self.embed_dim = embed_dim
+        self.abilities = frozenset({EMBED, SCORE} if decoder is None else {EMBED, SCORE, GENERATE})
+
+    def collator(self) -> Collator:
+        """Tokenise queries for the predictor, and targets for the text encoder."""
+        return Collate(query=self.predictor.tokenizer, target=self.text_encoder.tokenizer)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return D(Ŝ_Y, S_Y) of a batch."""
+        predicted = self.predictor(self.visual_tokens(batch), batch.query)  # [B, E]
+        target = self.text_encoder(batch.target)  # [B, E]
+        loss, numbers = self.loss(predicted, target, batch.group)
+        if self.logs_now:
+            for name, embedding in (("predicted", predicted.detach()), ("target", target.detach())):
+                numbers[f"{name}_std"] = embedding_std(embedding)
+                numbers[f"{name}_effective_rank"] = effective_rank(embedding)
+        self.log_train(batch, loss, **numbers)
+        return loss
+
+    def embed_video(self, batch: Batch) -> Tensor:
+        """Embed (video, query) pairs: unit vectors ``[B, E]``."""
+        return F.normalize(self.predictor(self.visual_tokens(batch), batch.query).float(), dim=-1)
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Embed K texts: unit vectors ``[K, E]``; equal texts are encoded once."""
+        place = {text: i for i, text in enumerate(sorted(set(texts), key=len))}  # short with short
+        distinct = list(place)
+        blocks = []
+        for start in range(0, len(distinct), TEXTS_AT_ONCE):
+            tokens = self.text_encoder.tokenizer(distinct[start : start + TEXTS_AT_ONCE])
+            blocks.append(self.text_encoder(tokens.to(self.device)))
+        if not blocks:
+            return torch.zeros(0, self.embed_dim, device=self.device)
+        embeddings = F.normalize(torch.cat(blocks).float(), dim=-1)  # [distinct, E]
+        return embeddings[[place[text] for text in texts]]
+
+    def score(self, batch: Batch, candidates: Sequence[Sequence[str]]) -> list[Tensor]:
+        """Cosine similarity of each sample's prediction and its candidates."""
+        predicted = self.embed_video(batch)  # [B, E]
+        if all(texts is candidates[0] for texts in candidates):
+            return list(predicted @ self.embed_text(candidates[0]).T)
+        embeddings = self.embed_text([text for texts in candidates for text in texts])
+        each = embeddings.split([len(texts) for texts in candidates])  # B × [K_i, E]
+        return [e @ p for e, p in zip(each, predicted, strict=True)]
+
+    def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
+        """Decode the predicted embeddings to texts; the decoder decides how long they are."""
+        if self.decoder is None:
+            raise self._cannot(GENERATE)
+        return self.decoder.decode(self.embed_video(batch))

@@ -1,0 +1,104 @@
+"""What both objectives share: the optimizer over their parts, and what they log of a training step."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from jepa_vl.component import Component
+from jepa_vl.objectives.base import EMBED, GENERATE, Objective
+from jepa_vl.sample import Batch
+from jepa_vl.schedule import OptimizerSettings, build_optimizer
+
+log = logging.getLogger(__name__)
+
+
+class TrainedObjective(Objective):
+    """An objective whose parts learn together, each at its own rate.
+
+    Args:
+        optimizer: Rates, weight decay and schedule.
+    """
+
+    def __init__(self, *, optimizer: OptimizerSettings) -> None:
+        super().__init__()
+        self.optimizer_settings = optimizer
+        self._truncated = 0
+
+    def configure_optimizers(self) -> Any:
+        """AdamW over everything that is not frozen, with a schedule stepped after every step."""
+        total = self.trainer.estimated_stepping_batches
+        optimizer, schedule = build_optimizer(self.optimizer_settings, self.learning_parts(), total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def learning_parts(self) -> Iterator[tuple[str, float, list[nn.Parameter]]]:
+        """Yield (name, learning-rate multiplier, trainable parameters) of each part."""
+        for name, part in self.named_children():
+            if isinstance(part, Component):
+                groups = list(part.parameter_groups())
+            else:
+                groups = [(1.0, [p for p in part.parameters() if p.requires_grad])]
+            for multiplier, parameters in groups:
+                label = name if multiplier == 1.0 else f"{name} × {multiplier:g}"
+                if parameters:
+                    yield label, multiplier, parameters
+
+    @property
+    def logs_now(self) -> bool:
+        """Whether Lightning writes this training step's numbers; costly ones are left out of the others."""
+        every: int = getattr(self.trainer, "log_every_n_steps", 0)  # set by the trainer, not declared
+        return every > 0 and (self.trainer.global_step + 1) % every == 0
+
+    def log_train(self, batch: Batch, loss: Tensor, **numbers: Tensor) -> None:
+        """Log the loss of a training step, and further numbers on the steps that are written."""
+        self._count_truncated(batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        if self.logs_now:
+            self.log_dict({f"train/{k}": v for k, v in numbers.items()}, batch_size=len(batch))
+            self.log("train/truncated_texts", float(self._truncated), batch_size=len(batch))
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Log the norm of the gradient, before clipping."""
+        if self.logs_now:
+            grads = [p.grad for p in self.parameters() if p.grad is not None]
+            self.log("train/grad_norm", nn.utils.get_total_norm(grads))
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Nothing by itself: tasks ask for what they need."""
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Nothing by itself: tasks ask for what they need."""
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0, dataloader_idx: int = 0) -> list[dict[str, Any]]:
+        """Return what the objective can say of each sample: its embedding, its text."""
+        rows: list[dict[str, Any]] = [{"id": sample.id} for sample in batch.samples]
+        if EMBED in self.abilities:
+            for row, embedding in zip(rows, self.embed_video(batch), strict=True):
+                row["embedding"] = embedding.cpu()
+        if GENERATE in self.abilities:
+            for row, text in zip(rows, self.generate(batch), strict=True):
+                row["text"] = text
+        return rows
+
+    def _count_truncated(self, batch: Batch) -> None:
+        now = batch.query.truncated + batch.target.truncated
+        if now and not self._truncated:
+            log.warning(
+                "%d of %d texts of this batch are longer than their encoder's context and were cut off; "
+                "train/truncated_texts counts them from here on",
+                now,
+                2 * len(batch),
+            )
+        self._truncated += now
+
+
+@torch.no_grad()
+def recall_in_batch(predicted: Tensor, target: Tensor, group: Tensor) -> Tensor:
+    """Share of predictions ``[B, E]`` whose nearest target ``[B, E]`` is of their own group ``[B]``."""
+    nearest = (predicted @ target.T).argmax(dim=1)  # [B]
+    return (group[nearest] == group).float().mean()

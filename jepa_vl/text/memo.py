@@ -1,0 +1,64 @@
+"""What a frozen text encoder said, kept so that no text is encoded twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from jepa_vl.sample import TextTokens
+
+ROWS = 16  # texts encoded at once
+STEP = 8  # lengths are rounded up to a multiple of it
+MOST = 500_000  # texts remembered
+
+
+class EmbeddingMemo:
+    """Texts → pooled states of a frozen encoder, from memory where it was asked before.
+
+    The encoder always sees blocks of `ROWS` texts, padded to a length that depends on each text alone, so
+    that an embedding does not depend, even in its last bit, on what it was first encoded with: a resumed
+    run gets the same embeddings as an uninterrupted one.
+
+    Args:
+        encode: Text ids and mask ``[B, L]`` → ``[B, d]``.
+    """
+
+    def __init__(self, encode: Callable[[TextTokens], Tensor]) -> None:
+        self._encode = encode
+        self._known: dict[bytes, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, text: TextTokens) -> Tensor:
+        """Embed ``[B, L]`` ids to ``[B, d]``, without gradient."""
+        ids, mask = text.ids.cpu(), text.mask.cpu()
+        rows = [row[keep] for row, keep in zip(ids, mask, strict=True)]  # B × [length]
+        keys = [row.numpy().tobytes() for row in rows]
+        fresh: dict[bytes, Tensor] = {}
+        by_length: dict[int, list[int]] = defaultdict(list)
+        for i, key in enumerate(keys):
+            if key not in self._known and key not in fresh:
+                fresh[key] = rows[i]
+                by_length[-(-len(rows[i]) // STEP) * STEP].append(i)
+        for length, where in by_length.items():
+            for start in range(0, len(where), ROWS):
+                block = where[start : start + ROWS]
+                with torch.autocast(text.ids.device.type, enabled=False):
+                    states = self._encode(_block([rows[i] for i in block], length).to(text.ids.device))
+                for i, state in zip(block, states.cpu(), strict=False):
+                    fresh[keys[i]] = state.clone()
+        out = torch.stack([self._known[k] if k in self._known else fresh[k] for k in keys])
+        if len(self._known) + len(fresh) <= MOST:
+            self._known.update(fresh)
+        return out.to(text.ids.device)
+
+
+def _block(rows: list[Tensor], length: int) -> TextTokens:
+    ids = torch.zeros(ROWS, max(length, 1), dtype=torch.long)
+    mask = torch.zeros(ROWS, max(length, 1), dtype=torch.bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = True
+    return TextTokens(ids, mask)
