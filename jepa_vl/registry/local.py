@@ -54,7 +54,8 @@ def _load_file(path: Path) -> None:
     if spec is None or spec.origin is None or Path(spec.origin).resolve() != path:
         other = spec.origin if spec else "nothing"
         raise RecipeError(
-            f"plugin file {path} has the name of another module, {other}; rename it, for it is imported as '{name}'"
+            f"plugin file {path} is imported as '{name}', which is the name of another module, {other}; "
+            "rename the file"
         )
     _import(name, str(path))
 

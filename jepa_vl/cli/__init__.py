@@ -1,0 +1,1 @@
+"""The ``jepa-vl`` command: Lightning's verbs and ours. Each module but ``__main__`` may import torch."""

@@ -1,0 +1,97 @@
+"""Recipe → objective, data, tasks and trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError, Namespace
+from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from jepa_vl.callbacks.defaults import default_callbacks
+from jepa_vl.cli.record import RecipeRecord
+from jepa_vl.cli.runs import RUNS
+from jepa_vl.data.base import SampleData
+from jepa_vl.errors import RecipeError
+from jepa_vl.objectives.base import Objective
+from jepa_vl.recipe.resolve import PLAIN
+from jepa_vl.tasks.base import Task
+
+
+@dataclass
+class Parts:
+    """What a recipe describes, built."""
+
+    objective: Objective
+    data: SampleData
+    tasks: list[Task]
+    trainer: dict[str, Any]
+
+
+def make_parser() -> LightningArgumentParser:
+    """Return the parser that converts every value to its type and builds the parts."""
+    parser = LightningArgumentParser(exit_on_error=False)
+    for argument in PLAIN.values():
+        parser.add_argument(f"--{argument.name}", type=argument.hint | None, default=argument.default)
+    parser.add_lightning_class_args(Objective, "objective", subclass_mode=True)
+    parser.add_lightning_class_args(SampleData, "data", subclass_mode=True)
+    parser.add_argument("--tasks", type=list[Task], default=[])
+    parser.add_lightning_class_args(Trainer, "trainer")
+    # the data modules share out the samples of a batch among processes themselves
+    parser.set_defaults({"trainer.use_distributed_sampler": False})
+    return parser
+
+
+def parse(parser: LightningArgumentParser, values: dict[str, Any]) -> Namespace:
+    """Convert a resolved recipe's values to their types.
+
+    Raises:
+        RecipeError: What `resolve` cannot see, a wrong value deep inside a Lightning object say.
+    """
+    try:
+        return parser.parse_object(values)
+    except ArgumentError as error:
+        lines = [line.strip(" -") for line in str(error).splitlines()]
+        raise RecipeError("the recipe is wrong: " + " ".join(line for line in lines if line)) from error
+
+
+def build(parser: LightningArgumentParser, config: Namespace) -> Parts:
+    """Seed every generator and build the parts, always in the same order."""
+    seed_everything(config.seed_everything, workers=True, verbose=False)
+    built = parser.instantiate_classes(config)
+    built.data.attach(built.objective)
+    return Parts(built.objective, built.data, list(built.tasks), dict(built.trainer))
+
+
+def make_trainer(parts: Parts, *, folder: Path, name: str, recipe: str) -> Trainer:
+    """Return the trainer with our callbacks and logger, where the recipe does not bring its own."""
+    options = dict(parts.trainer)
+    if options.get("logger") is None or options["logger"] is True:
+        options["logger"] = TensorBoardLogger(save_dir=RUNS, name=name, version="")
+    if options.get("default_root_dir") is None:
+        options["default_root_dir"] = folder
+    own = options.get("callbacks") or []
+    own = list(own) if isinstance(own, list | tuple) else [own]
+    defaults = [
+        callback
+        for callback in default_callbacks(run_dir=folder, tasks=parts.tasks, data=parts.data)
+        if _wanted(callback, options) and not any(type(callback) is type(o) for o in own)
+    ]
+    record = RecipeRecord(folder=folder, name=name, recipe=recipe)
+    options["callbacks"] = [record, *own, *defaults]
+    return Trainer(**options)
+
+
+def _wanted(callback: Callback, options: dict[str, Any]) -> bool:
+    """Lightning refuses a callback that the trainer's own switches turn off."""
+    if isinstance(callback, Checkpoint):
+        return options.get("enable_checkpointing") is not False
+    if isinstance(callback, ProgressBar):
+        return options.get("enable_progress_bar") is not False
+    if isinstance(callback, LearningRateMonitor):
+        return options.get("logger") is not False
+    return True

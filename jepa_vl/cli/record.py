@@ -1,0 +1,42 @@
+"""`RecipeRecord`: the resolved recipe goes into the run's folder and into each of its checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from jepa_vl import __version__
+
+
+class RecipeRecord(Callback):
+    """Writes ``config.yaml``, from which ``--config`` runs the same again.
+
+    Args:
+        folder: The run's folder.
+        name: Its name.
+        recipe: The resolved recipe as YAML.
+    """
+
+    def __init__(self, *, folder: Path, name: str, recipe: str) -> None:
+        self.folder = folder
+        self.name = name
+        self.recipe = recipe
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the recipe before training begins."""
+        if stage == "fit" and trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "config.yaml").write_text(self.recipe, encoding="utf-8")
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say in the checkpoint what it was made by."""
+        checkpoint["jepa_vl"] = {
+            "version": __version__,
+            "name": self.name,
+            "objective": type(pl_module).__name__,
+            "recipe": self.recipe,
+        }

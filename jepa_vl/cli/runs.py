@@ -1,0 +1,63 @@
+"""The folder of a run, and the checkpoints in it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from jepa_vl.errors import RecipeError, UserError, did_you_mean
+
+RUNS = Path("runs")
+
+
+def run_folder(name: str) -> Path:
+    """``runs/NAME`` under the working directory.
+
+    Raises:
+        RecipeError: The name would lead out of ``runs``.
+    """
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts:
+        raise RecipeError(f"name '{name}' is not the name of a folder under runs/")
+    return RUNS / name
+
+
+def make_room(folder: Path) -> Path | None:
+    """Rename a folder that holds an earlier run to ``NAME.1``, ``NAME.2``, …; nothing is ever lost.
+
+    Returns:
+        Its new name, or None if there was no run in it.
+    """
+    has_run = any(folder.glob("checkpoints/*.ckpt")) or (folder / "results.json").exists()
+    if not has_run:
+        return None
+    number = 1
+    while (kept := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(kept)
+    return kept
+
+
+def find_checkpoint(wanted: str, folder: Path) -> Path:
+    """Return the file that ``best``, ``last`` or a path means.
+
+    Raises:
+        UserError: There is none, or it is not a checkpoint.
+    """
+    if wanted in ("best", "last"):
+        path = folder / "checkpoints" / f"{wanted}.ckpt"
+        if not path.exists():
+            others = sorted(p.name for p in folder.glob("checkpoints/*.ckpt"))
+            there = f"there is {', '.join(others)}" if others else "train with `jepa-vl fit` first"
+            raise UserError(f"run '{folder.name}' has no {wanted} checkpoint ({path}); {there}")
+    else:
+        path = Path(wanted)
+        if not path.exists():
+            near = [str(p) for p in sorted(path.parent.glob("*.ckpt"))] if path.parent.is_dir() else []
+            raise UserError(
+                f"checkpoint {path} does not exist; {did_you_mean(wanted, [*near, 'best', 'last'])}"
+            )
+    # a folder is a sharded checkpoint
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is not a checkpoint, or only half of one ({path.stat().st_size} bytes)")
+    return path
