@@ -1,0 +1,101 @@
+"""The catalogue: what all manifests of a data module say together, and what their media hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from jepa_vl.data.clips import Clip
+from jepa_vl.data.content import content_hashes
+from jepa_vl.data.records import Record, read_records
+from jepa_vl.errors import ManifestError, RecipeError, did_you_mean
+
+
+class Catalogue:
+    """Records of one or several manifests.
+
+    Args:
+        manifests: JSONL files.
+        root: Folder that relative media paths start from; each manifest's own by default.
+
+    Raises:
+        ManifestError: A manifest is broken, an id occurs twice, or an episode lies in two splits.
+    """
+
+    def __init__(self, manifests: Sequence[Path], *, root: str | Path | None = None) -> None:
+        self.manifests = list(manifests)
+        self.records = [record for path in manifests for record in read_records(path, root=root)]
+        _check_unique(self.records)
+        _check_episodes(self.records)
+        self.splits: dict[str, list[Record]] = {}
+        for record in self.records:
+            self.splits.setdefault(record.sample.split, []).append(record)
+
+    @property
+    def labels(self) -> list[str]:
+        """Every class name, sorted."""
+        return sorted({record.sample.label for record in self.records if record.sample.label is not None})
+
+    @cached_property
+    def content(self) -> dict[str, str]:
+        """Hash of each media's content, by its path."""
+        return content_hashes(record.path for record in self.records)
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of the samples, in order, and of the content of their media."""
+        digest = hashlib.sha256()
+        for record in self.records:
+            digest.update(f"{record.sample.model_dump_json()} {self.content[record.path]}\n".encode())
+        return digest.hexdigest()
+
+    def clips(self, records: Iterable[Record]) -> list[Clip]:
+        """Return the clip of each record."""
+        return [Clip.of(record, self.content[record.path]) for record in records]
+
+    def check_splits(self, names: Iterable[str], key: str, off: str) -> None:
+        """Refuse split names that no sample has.
+
+        Args:
+            names: Splits that the recipe wants.
+            key: The recipe's key, for the message.
+            off: What to set it to where there is no such split.
+
+        Raises:
+            RecipeError: Names the nearest split.
+        """
+        for name in names:
+            if name not in self.splits:
+                files = ", ".join(str(path) for path in self.manifests)
+                raise RecipeError(
+                    f"data.{key} names the split '{name}', of which there is no sample in {files}; "
+                    f"{did_you_mean(name, self.splits)} ({off})"
+                )
+
+
+def _check_unique(records: Sequence[Record]) -> None:
+    where: dict[str, str] = {}
+    for record in records:
+        if record.sample.id in where:
+            raise ManifestError(
+                f"{record.where}: field 'id': '{record.sample.id}' stands in "
+                f"{where[record.sample.id]} already, ids must be unique over all manifests"
+            )
+        where[record.sample.id] = record.where
+
+
+def _check_episodes(records: Sequence[Record]) -> None:
+    """What happened in one episode would give the answer away in another split."""
+    first: dict[str, Record] = {}
+    for record in records:
+        episode = record.sample.episode
+        if episode is None:
+            continue
+        other = first.setdefault(episode, record)
+        if other.sample.split != record.sample.split:
+            raise ManifestError(
+                f"{record.where}: episode '{episode}' is in split '{record.sample.split}' here and in "
+                f"'{other.sample.split}' in {other.where}; an episode must lie in one split"
+            )

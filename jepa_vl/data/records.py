@@ -1,0 +1,142 @@
+"""Manifest files: JSON lines ↔ `Sample`s, with errors that name the file, the line and the field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from jepa_vl.errors import ManifestError, did_you_mean, nearest
+from jepa_vl.sample import Sample
+
+SHOWN = 5  # broken lines or files listed in one message; the rest is counted
+
+
+@dataclass(frozen=True)
+class Record:
+    """A sample, and where it stands.
+
+    Attributes:
+        sample: The line's content.
+        path: Its media: a file, a folder of frames, or a URL; relative paths are resolved.
+        where: ``file, line n``, for messages.
+    """
+
+    sample: Sample
+    path: str
+    where: str
+
+
+def read_manifest(path: str | Path) -> list[Sample]:
+    """Read a manifest.
+
+    Raises:
+        ManifestError: The file is missing or empty, a line is broken, or an id occurs twice.
+    """
+    return [record.sample for record in read_records(path)]
+
+
+def read_records(path: str | Path, *, root: str | Path | None = None) -> list[Record]:
+    """Read a manifest with the place of every sample; ``root`` is where relative media lie.
+
+    Raises:
+        ManifestError: The file is missing or empty, a line is broken, or an id occurs twice.
+    """
+    path = Path(path)
+    folder = Path(root) if root is not None else path.parent
+    records: list[Record] = []
+    broken: list[str] = []
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            sample = Sample.model_validate_json(line)
+        except ValidationError as error:
+            broken.append(f"line {number}: {_one_line(error)}")
+            continue
+        if sample.id in first_line:
+            broken.append(
+                f"line {number}: field 'id': '{sample.id}' stands in line {first_line[sample.id]} "
+                "already, ids must be unique"
+            )
+            continue
+        first_line[sample.id] = number
+        records.append(Record(sample, resolve_media(sample.media, folder), f"{path}, line {number}"))
+    if broken:
+        more = [f"and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
+        raise ManifestError("\n  ".join([f"{path}: {len(broken)} broken line(s)", *broken[:SHOWN], *more]))
+    if not records:
+        raise ManifestError(f"{path} holds no sample; expected one JSON object a line")
+    return records
+
+
+def write_manifest(path: str | Path, samples: Iterable[Sample]) -> None:
+    """Write samples as JSON lines, defaults left out. The file appears whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("w", encoding="utf-8") as file:
+        for sample in samples:
+            file.write(sample.model_dump_json(exclude_defaults=True) + "\n")
+    unfinished.replace(path)
+
+
+def is_url(media: str) -> bool:
+    """Whether media is read over a network."""
+    return "://" in media
+
+
+def resolve_media(media: str, folder: Path) -> str:
+    """Path of media that may be relative to ``folder``; a URL stays as it is."""
+    return media if is_url(media) else str(folder / media)
+
+
+def missing_file(path: Path) -> str:
+    """Say that a file is missing, and what is there that looks like it."""
+    if not path.parent.is_dir():
+        return f"there is no folder '{path.parent}'"
+    near = nearest(path.name, (entry.name for entry in path.parent.iterdir()))
+    hint = "; did you mean " + " or ".join(f"'{name}'" for name in near) + "?" if near else ""
+    return f"there is no '{path.name}' in '{path.parent}'{hint}"
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise ManifestError(f"manifest '{path}' is not a file: {missing_file(path)}")
+    try:
+        # not splitlines(): it also splits at characters that JSON allows within a string
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"manifest '{path}' is not UTF-8 text (byte {error.start}); expected JSON lines"
+        ) from error
+
+
+def _one_line(error: ValidationError) -> str:
+    """Boil pydantic's report of one line down: field, what was found, what was expected."""
+    parts = []
+    for detail in error.errors(include_url=False):
+        field = ".".join(str(part) for part in detail["loc"])
+        if detail["type"] == "json_invalid":
+            parts.append(f"not JSON ({detail['msg'].removeprefix('Invalid JSON: ')})")
+        elif detail["type"] == "extra_forbidden":
+            parts.append(f"unknown field '{field}': {did_you_mean(field, Sample.model_fields)}")
+        elif detail["type"] == "missing":
+            parts.append(f"field '{field}' is missing")
+        elif field:
+            found = _shorten(repr(detail["input"]))
+            parts.append(f"field '{field}': found {found}, {_lower(detail['msg'])}")
+        else:
+            parts.append(_lower(detail["msg"].removeprefix("Value error, ")))
+    return "; ".join(parts)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _shorten(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
