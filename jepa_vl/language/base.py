@@ -45,12 +45,17 @@ class LanguageModel(Component):
             embeddings: ``[B, L, d]`` of the new positions.
             mask: bool ``[B, P + L]``: true at real positions, those already in ``cache`` included.
             cache: Keys and values of the P earlier positions, as returned by an earlier call.
-            use_cache: Whether to return keys and values for the next call.
+            use_cache: Whether to return keys and values for the next call. A cache that was passed in may
+                have been written to, and is not to be used again.
 
         Returns:
             Final hidden states ``[B, L, d]``, and the cache or None. ``logits`` turns states to scores,
             so that only the positions that matter are multiplied with the vocabulary.
         """
+
+    @abstractmethod
+    def cache_rows(self, cache: Any, rows: Tensor) -> Any:
+        """Copy rows ``[M]`` (of 0 … B-1, repeats allowed) of a cache; the original is left as it is."""
 
     @abstractmethod
     def logits(self, states: Tensor) -> Tensor:

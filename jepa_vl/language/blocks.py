@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from jepa_vl.errors import RecipeError
+
 #: Keys and values ``[B, heads, P, dim / heads]`` of the P earlier positions, one pair a layer.
 KVCache = list[tuple[Tensor, Tensor]]
 
@@ -123,3 +125,15 @@ def sinusoids(length: int, dim: int, *, device: torch.device) -> Tensor:
     rates = torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10_000.0) / dim))
     angles = torch.arange(length, device=device)[:, None] * rates
     return torch.cat((angles.sin(), angles.cos()), dim=1)
+
+
+def check_heads(part: str, dim: int, heads: int) -> None:
+    """Refuse a width that cannot be split among the heads.
+
+    Raises:
+        RecipeError: ``dim`` is no multiple of twice ``heads``.
+    """
+    if dim % (2 * heads):
+        raise RecipeError(
+            f"{part}.dim must be a multiple of 2 × {part}.heads; found dim {dim}, heads {heads}"
+        )

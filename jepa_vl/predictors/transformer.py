@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from jepa_vl.errors import RecipeError
-from jepa_vl.language.blocks import TransformerStack
+from jepa_vl.language.blocks import TransformerStack, check_heads
 from jepa_vl.language.embedding import TokenEmbedding
 from jepa_vl.language.pretrained import load_tokenizer
 from jepa_vl.predictors.base import Predictor
@@ -68,9 +67,3 @@ class TransformerPredictor(Predictor):
         mask = torch.cat((query.mask.new_ones(tokens.shape[:2]), query.mask), dim=1)  # [B, N + L]
         states, _ = self.stack(x, mask)
         return self.head(masked_mean(states, mask))
-
-
-def check_heads(part: str, dim: int, heads: int) -> None:
-    """Refuse a width that cannot be split among the heads."""
-    if dim % (2 * heads):
-        raise RecipeError(f"{part}: dim={dim} must be a multiple of 2 × heads={heads}")

@@ -62,6 +62,10 @@ class TextTokenizer:
             mask[i, : len(row)] = True
         return TextTokens(ids=ids_tensor, mask=mask, truncated=len(long))
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of a row of ids, without special tokens."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
     def _ids(self, texts: list[str], *, limit: int | None) -> list[list[int]]:
         if not texts:
             return []

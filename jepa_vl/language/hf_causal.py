@@ -1,0 +1,71 @@
+"""`HFCausalLM`: any Hugging Face causal language model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from jepa_vl.language.base import LanguageModel
+from jepa_vl.language.blocks import positions
+from jepa_vl.language.pretrained import load_model, load_tokenizer
+from jepa_vl.language.transformer_lm import end_token
+from jepa_vl.text.tokenizer import TextTokenizer
+
+
+class HFCausalLM(LanguageModel):
+    """A pretrained language model, the whole of it trained (section 4.5's token-generative model).
+
+    Args:
+        model: Hub name, local folder, or registered weights name.
+        pretrained: Start from its weights; else from random ones of the same shape.
+        max_length: Longest query, and longest target, in tokens; the rest is cut off and counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "smollm2-135m-instruct",
+        pretrained: bool = True,
+        max_length: int = 512,
+    ) -> None:
+        super().__init__()
+        self.lm = load_model(model, AutoModelForCausalLM, pretrained=pretrained)
+        self.dim = int(self.lm.config.hidden_size)
+        tokenizer = load_tokenizer(model)
+        self.end_id = end_token(tokenizer)
+        self.query_tokenizer = TextTokenizer(tokenizer, max_length=max_length, special_tokens=False)
+        self.target_tokenizer = TextTokenizer(
+            tokenizer, max_length=max_length, special_tokens=False, suffix=(self.end_id,)
+        )
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Look up ``[B, L] → [B, L, d]``."""
+        return self.lm.get_input_embeddings()(ids)
+
+    def forward(
+        self, embeddings: Tensor, mask: Tensor, *, cache: Any | None = None, use_cache: bool = False
+    ) -> tuple[Tensor, Any | None]:
+        """Run the stack causally; see `LanguageModel.forward`."""
+        if use_cache and cache is None:
+            cache = DynamicCache()  # keeps every position, whatever the model's sliding windows
+        output = self.lm.base_model(
+            inputs_embeds=embeddings,
+            attention_mask=mask.long(),
+            position_ids=positions(mask)[:, -embeddings.shape[1] :],
+            past_key_values=cache,
+            use_cache=use_cache,
+        )
+        return output.last_hidden_state, output.past_key_values if use_cache else None
+
+    def cache_rows(self, cache: Any, rows: Tensor) -> Any:
+        """Copy rows of a cache."""
+        chosen = DynamicCache()
+        for i, layer in enumerate(cache.layers):
+            chosen.update(layer.keys[rows], layer.values[rows], i)
+        return chosen
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Next-token scores ``[..., d] → [..., V]``."""
+        return self.lm.get_output_embeddings()(states)

@@ -1,0 +1,81 @@
+"""`TransformerLM`: a small language model that starts from scratch, the twin of `TransformerPredictor`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from jepa_vl.language.base import LanguageModel
+from jepa_vl.language.blocks import KVCache, TransformerStack, check_heads
+from jepa_vl.language.embedding import TokenEmbedding
+from jepa_vl.language.pretrained import load_tokenizer
+from jepa_vl.text.tokenizer import TextTokenizer
+
+
+class TransformerLM(LanguageModel):
+    """A causal transformer over a pretrained model's vocabulary.
+
+    `TransformerPredictor` of half its layers is its last half without the causal mask. Both start from the
+    same frozen word embeddings behind a trainable projection.
+
+    Args:
+        dim: Width of the layers; a multiple of ``heads``.
+        layers: Number of layers; twice the predictor's.
+        heads: Attention heads.
+        ffn_mult: Width of the feed-forward layers, in multiples of ``dim``.
+        dropout: Dropout of attention weights and of each layer's output.
+        model: Model whose tokenizer, vocabulary and (frozen) word embeddings it gets: a hub name, a local
+            folder, or a registered weights name.
+        max_length: Longest query, and longest target, in tokens; the rest is cut off and counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int = 192,
+        layers: int = 8,
+        heads: int = 3,
+        ffn_mult: float = 4.0,
+        dropout: float = 0.0,
+        model: str = "all-minilm-l6-v2",
+        max_length: int = 64,
+    ) -> None:
+        super().__init__()
+        check_heads("language_model", dim, heads)
+        self.dim = dim
+        tokenizer = load_tokenizer(model)
+        self.end_id = end_token(tokenizer)
+        self.query_tokenizer = TextTokenizer(tokenizer, max_length=max_length, special_tokens=False)
+        self.target_tokenizer = TextTokenizer(
+            tokenizer, max_length=max_length, special_tokens=False, suffix=(self.end_id,)
+        )
+        self.embedding = TokenEmbedding(model=model, dim=dim)
+        self.stack = TransformerStack(
+            dim=dim, layers=layers, heads=heads, ffn_mult=ffn_mult, dropout=dropout, causal=True
+        )
+        self.vocabulary = nn.Linear(dim, self.embedding.table.num_embeddings)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Look up ``[B, L]`` and project to ``[B, L, d]``."""
+        return self.embedding(ids)
+
+    def forward(
+        self, embeddings: Tensor, mask: Tensor, *, cache: KVCache | None = None, use_cache: bool = False
+    ) -> tuple[Tensor, KVCache | None]:
+        """Run the stack causally; see `LanguageModel.forward`."""
+        return self.stack(embeddings, mask, cache=cache, use_cache=use_cache)
+
+    def cache_rows(self, cache: KVCache, rows: Tensor) -> KVCache:
+        """Copy rows of a cache."""
+        return [(keys[rows], values[rows]) for keys, values in cache]
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Next-token scores ``[..., d] → [..., V]``."""
+        return self.vocabulary(states)
+
+
+def end_token(tokenizer: Any) -> int:
+    """Return the id that ends a text: the end-of-sequence token, or BERT's separator."""
+    end = tokenizer.eos_token_id
+    return int(tokenizer.sep_token_id if end is None else end)

@@ -1,0 +1,95 @@
+"""`TokenObjective`: the token-generative twin, next-token cross-entropy on the target (section 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from jepa_vl.distributed import sum_ranks, world
+from jepa_vl.language.base import LanguageModel
+from jepa_vl.language.greedy import greedy
+from jepa_vl.language.likelihood import log_likelihoods, token_losses
+from jepa_vl.language.prefix import last_real, read_prefix
+from jepa_vl.objectives.base import GENERATE, SCORE, Collator
+from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.trained import TrainedObjective
+from jepa_vl.predictors.projection import VisualProjection
+from jepa_vl.sample import Batch
+from jepa_vl.schedule import OptimizerSettings
+from jepa_vl.vision.base import VisionEncoder
+
+
+class TokenObjective(TrainedObjective):
+    """Minimises -log p(Y | X_V, X_Q), token by token, with a causal language model.
+
+    Its sequence is the visual tokens, the query and the target, as the predictor's is the visual tokens
+    and the query.
+
+    Args:
+        vision_encoder: X_V → S_V.
+        language_model: Says the target after visual tokens and query.
+        optimizer: Learning rate, weight decay and schedule.
+    """
+
+    abilities = frozenset({SCORE, GENERATE})
+
+    def __init__(
+        self,
+        *,
+        vision_encoder: VisionEncoder,
+        language_model: LanguageModel,
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+    ) -> None:
+        super().__init__(optimizer=optimizer)
+        self.vision_encoder = vision_encoder
+        self.language_model = language_model
+        self.visual_projection = VisualProjection(vision_encoder.dim, language_model.dim)
+
+    def collator(self) -> Collator:
+        """Tokenise queries and targets for the language model."""
+        return Collate(query=self.language_model.query_tokenizer, target=self.language_model.target_tokenizer)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy over the batch's target tokens, the end token included."""
+        losses = self._target_losses(batch)  # [target tokens]
+        # each token of the global batch counts the same, however they are spread over ranks
+        tokens = sum_ranks(torch.tensor(float(len(losses)), device=losses.device)) / world().size
+        loss = losses.sum() / tokens
+        self.log_train(batch, loss, perplexity=loss.detach().exp())
+        return loss
+
+    @torch.no_grad()
+    def score(self, batch: Batch, candidates: Sequence[Sequence[str]]) -> list[Tensor]:
+        """Mean log-likelihood a token of each candidate, the end token included."""
+        prefix = read_prefix(self.language_model, *self._prefix(batch))
+        place = {text: i for i, text in enumerate(dict.fromkeys(t for texts in candidates for t in texts))}
+        texts = self.language_model.target_tokenizer(list(place)).to(self.device)
+        pairs = [(row, place[text]) for row, list_ in enumerate(candidates) for text in list_]
+        scores = log_likelihoods(self.language_model, prefix, texts, pairs)  # [all pairs]
+        return list(scores.split([len(list_) for list_ in candidates]))
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
+        """Say the likeliest token, one after the other, until the end token."""
+        prefix = read_prefix(self.language_model, *self._prefix(batch))
+        return greedy(self.language_model, prefix, max_new_tokens=max_new_tokens)
+
+    def _target_losses(self, batch: Batch) -> Tensor:
+        embeddings, mask = self._prefix(batch)  # [B, P, d], [B, P]
+        target = batch.target
+        said = self.language_model.embed(target.ids[:, :-1])  # [B, L - 1, d]; the last predicts nothing
+        states, _ = self.language_model(
+            torch.cat((embeddings, said), dim=1), torch.cat((mask, target.mask[:, :-1]), dim=1)
+        )
+        first = last_real(states[:, : mask.shape[1]], mask).unsqueeze(1)  # [B, 1, d]
+        predicting = torch.cat((first, states[:, mask.shape[1] :]), dim=1)  # [B, L, d]
+        return token_losses(self.language_model, predicting, target)
+
+    def _prefix(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Embeddings ``[B, N + L, d]`` of visual tokens and query, and their mask."""
+        visual = self.visual_projection(self.visual_tokens(batch))  # [B, N, d]
+        words = self.language_model.embed(batch.query.ids)  # [B, L, d]
+        mask = torch.cat((batch.query.mask.new_ones(visual.shape[:2]), batch.query.mask), dim=1)
+        return torch.cat((visual, words), dim=1), mask
