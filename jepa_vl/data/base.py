@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from lightning import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from jepa_vl.objectives.base import Objective
@@ -26,6 +27,10 @@ class SampleSet(Dataset[Item]):
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def frames(self, index: int) -> Tensor | None:
+        """Return a clip as uint8 ``[T, C, H, W]``, for people to look at; None where there are no frames."""
+        return None
 
 
 class SampleData(LightningDataModule):

@@ -1,0 +1,107 @@
+"""`last.ckpt`: where a run that was stopped, by Ctrl-C or an error, goes on from."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+log = logging.getLogger(__name__)
+
+
+class LastCheckpoint(Checkpoint):
+    """Saves after every validation and epoch, at the end, and when a run is stopped.
+
+    Ctrl-C takes effect between two training steps (or after a validation that is under way), where the
+    checkpoint is exact: a run that goes on from it equals one that was never stopped. A second Ctrl-C stops
+    at once. Of several processes all stop at the same step.
+
+    Args:
+        path: The file; it is replaced each time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._saved_at = -1
+        self._asked_to_stop = False
+        self._handler: Any = None
+
+    # -- when to save
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save after the validation of a fit, then stop if asked to."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._save(trainer)
+            self._stop_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, unless the validation at the end of the epoch did."""
+        self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, unless the last epoch or validation did."""
+        self._save(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop between two steps if asked to."""
+        self._stop_if_asked(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save what there is, if training had begun."""
+        together = self._asked_to_stop or isinstance(exception, SIGTERMException)
+        self._restore_handler()
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or trainer.global_step == 0:
+            return
+        if trainer.world_size > 1 and not together:
+            return  # saving waits for every process, and the others may not have failed
+        try:
+            self._save(trainer)
+        except OSError as error:  # the disk is full, say; the first error is the one to show
+            log.warning("could not save %s: %s", self.path, error)
+
+    def _save(self, trainer: Trainer) -> None:
+        if self._saved_at == trainer.global_step or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        trainer.save_checkpoint(self.path)
+        self._saved_at = trainer.global_step
+
+    # -- Ctrl-C
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over Ctrl-C."""
+        self._asked_to_stop = False
+        self._saved_at = -1
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._interrupted)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give Ctrl-C back."""
+        self._restore_handler()
+
+    def _interrupted(self, signum: int, frame: FrameType | None) -> None:
+        self._asked_to_stop = True
+        self._restore_handler()
+        log.warning("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once")
+
+    def _restore_handler(self) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self._handler = None
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        asked = self._asked_to_stop
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+            self._asked_to_stop = asked
+        if asked:
+            raise KeyboardInterrupt
