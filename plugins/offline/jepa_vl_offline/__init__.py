@@ -1,0 +1,1 @@
+"""Pretrained parts that arrive inside PyPI wheels, for machines without a model hub."""
