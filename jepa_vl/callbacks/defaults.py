@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import (
 from jepa_vl.callbacks.evaluation import SCORE_KEY, EvaluationCallback
 from jepa_vl.callbacks.last_checkpoint import LastCheckpoint
 from jepa_vl.callbacks.progress_lines import ProgressLines
+from jepa_vl.callbacks.random_state import RandomState
 from jepa_vl.callbacks.throughput import Throughput
 from jepa_vl.data.base import SampleData
 from jepa_vl.tasks.base import Task
@@ -31,6 +32,7 @@ def default_callbacks(*, run_dir: Path, tasks: list[Task], data: SampleData) -> 
     folder = Path(run_dir) / CHECKPOINTS
     found: list[Callback] = [
         Throughput(),
+        RandomState(),
         EvaluationCallback(tasks=tasks, data=data, run_dir=run_dir),
         LearningRateMonitor(logging_interval="step"),
         TQDMProgressBar(leave=True) if sys.stdout.isatty() else ProgressLines(),

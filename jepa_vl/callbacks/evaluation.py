@@ -82,10 +82,12 @@ class EvaluationCallback(Callback):
         headlines = [rows[0].value for rows in self._by_task().values()]
         metrics = _scalars(self.results, main="val", prefix="val")
         pl_module.log_dict(metrics, logger=False, sync_dist=True)
-        if headlines:
-            score = sum(headlines) / len(headlines)
-            metrics[SCORE_KEY] = score
-            pl_module.log(SCORE_KEY, score, prog_bar=True, logger=False, sync_dist=True)
+        if not headlines:
+            log.warning(
+                "no task found anything to measure in %s; best.ckpt is the first one", self.data.val_sets
+            )
+        metrics[SCORE_KEY] = sum(headlines) / max(1, len(headlines))
+        pl_module.log(SCORE_KEY, metrics[SCORE_KEY], prog_bar=True, logger=False, sync_dist=True)
         self._log(trainer, metrics)
         self._show(trainer, "val")
         if trainer.state.fn == "validate":
@@ -160,7 +162,7 @@ class EvaluationCallback(Callback):
                     ", ".join(sorted(pl_module.abilities)) or "nothing",
                 )
         try:
-            train = self.data.sample_set("train").samples
+            train = self.data.sample_set(self.data.train_split).samples
         except UserError:  # data to be evaluated only have no such split, and no trained baselines
             train = []
         self._running = []

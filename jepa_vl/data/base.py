@@ -39,7 +39,12 @@ class SampleData(LightningDataModule):
     Its loaders use the collator of the objective it is attached to, and cache a frozen encoder's tokens.
     `val_dataloader` and `test_dataloader` return one loader for each of their sample sets, in the order
     of `val_sets` and `test_sets`.
+
+    Attributes:
+        train_split: Name of the split that is trained on.
     """
+
+    train_split: str = "train"
 
     @abstractmethod
     def attach(self, objective: Objective) -> None:
