@@ -92,7 +92,7 @@ class RetrievalTask(IndexedTask):
         rows = [i for i, s in enumerate(batch.samples) if not s.query]
         self._by_score = embedding is None
         if embedding is not None:
-            if self._bank is None:  # once per evaluation
+            if self._bank is None and self._captions:  # once per evaluation
                 self._bank = objective.embed_text(list(self._captions)).float().cpu()  # [C, E]
             if rows:
                 self.append(batch.index[rows], vector=embedding[rows])

@@ -1,0 +1,176 @@
+"""Retrieval against a slow loop, and what must not change it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import pytest
+import torch
+
+from jepa_vl.errors import RecipeError
+from jepa_vl.objectives.base import EMBED, SCORE
+from jepa_vl.sample import Sample
+from jepa_vl.tasks.retrieval import RetrievalTask
+
+
+def sample(i: int, clip: int, caption: str, **known: Any) -> Sample:
+    return Sample(id=f"s{i:02}", media=f"{clip}.mp4", target=caption, **known)
+
+
+@pytest.fixture
+def samples() -> list[Sample]:
+    """24 samples: 18 captions of 15 clips (captions repeat, clips have several), and 6 questions."""
+    draw = random.Random(1)
+    captions = [f"caption {draw.randrange(10)}" for _ in range(18)]
+    told = [sample(i, draw.randrange(15), caption, episode=f"e{i % 5}") for i, caption in enumerate(captions)]
+    asked = [sample(18 + i, i, "yes", query="is there a box?", candidates=("yes", "no")) for i in range(6)]
+    return told + asked
+
+
+def clip_vectors(made: Any, samples: list[Sample]) -> Any:
+    """Samples of one clip have one embedding."""
+    first = {s.media: made.video[s.id] for s in reversed(samples) if not s.query}
+    made.video = {s.id: first[s.media] if not s.query else made.video[s.id] for s in samples}
+    return made
+
+
+def slow_ranks(samples: list[Sample], made: Any) -> tuple[list[int], list[int]]:
+    told = [s for s in samples if not s.query]
+    texts, clips = {s.target for s in told}, {s.media for s in told}
+    pairs = {(s.target, s.media) for s in told}
+    fits = {(t, c) for t in texts for c in clips if (t, c) in pairs}
+    video = {s.media: made.video[s.id] for s in told}
+
+    def likeness(text: str, clip: str) -> float:
+        a, b = made.text[text].double(), video[clip].double()
+        return float(a @ b / a.norm() / b.norm())
+
+    t2v, v2t = [], []
+    for text in texts:
+        best = max(likeness(text, c) for c in clips if (text, c) in fits)
+        t2v.append(1 + sum(likeness(text, c) > best for c in clips if (text, c) not in fits))
+    for clip in clips:
+        best = max(likeness(t, clip) for t in texts if (t, clip) in fits)
+        v2t.append(1 + sum(likeness(t, clip) > best for t in texts if (t, clip) not in fits))
+    return t2v, v2t
+
+
+def test_equals_a_slow_loop_over_pairs(samples: list[Sample], objective: Any, run: Any, rows: Any) -> None:
+    made = clip_vectors(objective(samples, [s.target for s in samples], EMBED), samples)
+    found = rows(run(RetrievalTask(), made, samples))
+    for way, ranks in zip(("text-to-video", "video-to-text"), slow_ranks(samples, made), strict=True):
+        for k in (1, 5, 10):
+            row = found["all", f"{way} R@{k}"]
+            assert row.value == pytest.approx(sum(r <= k for r in ranks) / len(ranks))
+            assert row.n == len(ranks)
+        assert found["all", f"{way} median rank"].value == median(ranks)
+        assert not found["all", f"{way} median rank"].higher_is_better
+
+
+def test_any_batching_and_repeated_samples_give_the_same_rows(
+    samples: list[Sample], objective: Any, run: Any, batching: list[list[int]]
+) -> None:
+    made = clip_vectors(objective(samples, [s.target for s in samples], EMBED), samples)
+    assert run(RetrievalTask(), made, samples, batches=batching) == run(RetrievalTask(), made, samples)
+
+
+def test_the_headline_comes_first(samples: list[Sample], objective: Any, run: Any) -> None:
+    made = objective(samples, [s.target for s in samples], EMBED)
+    first = run(RetrievalTask(), made, samples)[0]
+    assert (first.metric, first.group) == ("text-to-video R@1", "all")
+
+
+def test_a_collapsed_model_is_at_chance_and_not_perfect(run: Any, objective: Any, rows: Any) -> None:
+    samples = [sample(i, i, f"caption {i}") for i in range(24)]
+    made = objective(samples, [s.target for s in samples], EMBED)
+    same = torch.ones(16)
+    made.video, made.text = dict.fromkeys(made.video, same), dict.fromkeys(made.text, same)
+    found = rows(run(RetrievalTask(), made, samples))
+    assert found["all", "text-to-video R@1"].value == 0
+    assert found["all", "text-to-video median rank"].value == 12.5
+    assert found["all", "text-to-video median rank"].chance == 12.5
+
+
+def test_a_clip_of_the_same_group_is_a_hit(run: Any, objective: Any, rows: Any) -> None:
+    texts = ["a cat runs", "a running cat", "a dog"]
+    groups = ["cat", "cat", "dog"]
+    samples = [sample(i, i, t, group=g) for i, (t, g) in enumerate(zip(texts, groups, strict=True))]
+    made = objective(samples, texts, EMBED)
+    one, two, three = torch.eye(16)[:3]
+    # each cat caption is nearest to the other cat's clip
+    made.text = dict(zip(texts, (one, two, three), strict=True))
+    made.video = dict(zip(("s00", "s01", "s02"), (two, one, three), strict=True))
+    row = rows(run(RetrievalTask(), made, samples))["all", "text-to-video R@1"]
+    assert row.value == 1
+    assert row.chance == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
+
+
+def test_scores_and_embeddings_agree_on_the_smaller_gallery(
+    samples: list[Sample], objective: Any, run: Any, rows: Any, batching: list[list[int]]
+) -> None:
+    texts = [s.target for s in samples]
+    embedding = clip_vectors(objective(samples, texts, EMBED), samples)
+    scoring = clip_vectors(objective(samples, texts, SCORE), samples)
+    by_embedding = rows(run(RetrievalTask(score_gallery=6), embedding, samples))
+    by_score = rows(run(RetrievalTask(score_gallery=6), scoring, samples, batches=batching))
+    assert set(by_score) == {key for key in by_embedding if key[0] == "gallery 6"}
+    for key, row in by_score.items():
+        assert row == by_embedding[key]
+        assert row.n == 6
+    assert by_score["gallery 6", "video-to-text R@1"].chance == pytest.approx(1 / 6)
+
+
+def test_only_the_smaller_gallery_is_scored(samples: list[Sample], objective: Any, run: Any) -> None:
+    made = objective(samples, [s.target for s in samples], SCORE)
+    run(RetrievalTask(score_gallery=4), made, samples)
+    assert len(made.scored) == 4
+    by_id = {s.id: s for s in samples}
+    assert len({by_id[i].target for i in made.scored}) == 4
+    assert len({by_id[i].media for i in made.scored}) == 4
+    assert not any(by_id[i].query for i in made.scored)
+
+
+def test_the_smaller_gallery_does_not_depend_on_the_order_of_samples(
+    samples: list[Sample], objective: Any, run: Any
+) -> None:
+    chosen = []
+    for order in (samples, samples[::-1]):
+        made = objective(samples, [s.target for s in samples], SCORE)
+        run(RetrievalTask(score_gallery=4), made, order)
+        chosen.append(set(made.scored))
+    assert chosen[0] == chosen[1]
+
+
+def test_half_a_pass_counts_what_was_seen(samples: list[Sample], objective: Any, run: Any, rows: Any) -> None:
+    made = clip_vectors(objective(samples, [s.target for s in samples], EMBED), samples)
+    found = rows(run(RetrievalTask(), made, samples, batches=[range(8)]))
+    assert found["all", "video-to-text R@1"].n == len({s.media for s in samples[:8]})
+    assert found["all", "text-to-video R@1"].n == len({s.target for s in samples[:8]})
+
+
+@pytest.mark.parametrize("ability", [EMBED, SCORE])
+def test_nothing_to_retrieve_is_no_result(
+    ability: str, samples: list[Sample], objective: Any, run: Callable[..., Any]
+) -> None:
+    questions = samples[18:]
+    made = objective(questions, ["yes"], ability)
+    assert run(RetrievalTask(), made, questions) == []
+
+
+def test_examples_show_the_best_caption_of_a_clip(objective: Any, run: Any) -> None:
+    samples = [sample(i, i, f"caption {i}") for i in range(3)]
+    made = objective(samples, [s.target for s in samples], EMBED)
+    made.video = {s.id: made.text["caption 1"] for s in samples}
+    task = RetrievalTask()
+    run(task, made, samples)
+    assert [(e.predicted, e.expected) for e in task.examples()] == [
+        ("caption 1", f"caption {i}") for i in range(3)
+    ]
+
+
+def test_a_gallery_of_one_is_refused() -> None:
+    with pytest.raises(RecipeError, match="score_gallery is 1; expected 2 or more"):
+        RetrievalTask(score_gallery=1)
