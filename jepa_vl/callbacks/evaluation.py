@@ -253,7 +253,7 @@ class EvaluationCallback(Callback):
             data_hash=self.data.data_hash,
             samples_seen=counts.samples,
             steps=counts.steps,
-            train_seconds=round(counts.seconds, 1),
+            train_seconds=round(counts.seconds, 3),
             tasks={task.name: task.options() for task in self.tasks},
         )
 

@@ -94,7 +94,7 @@ def command_line(argv: Sequence[str]) -> str:
     """Return the command as it can be typed again, without the folder of the program."""
     program = Path(argv[0]).name if argv else ""
     if program == "__main__.py":
-        program = "python -m jepa_vl"
+        program = f"python -m {Path(argv[0]).parent.name}"
     return " ".join([program, *map(shlex.quote, argv[1:])])
 
 

@@ -1,0 +1,153 @@
+"""A run that is stopped goes on as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback
+
+from jepa_vl.callbacks.throughput import Throughput
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+@pytest.fixture(autouse=True)
+def _keeps_ctrl_c() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored after an interrupt
+
+
+class CtrlC(Callback):
+    """Presses Ctrl-C when `hook` is called at a step."""
+
+    def __init__(self, hook: str, step: int, times: int = 1) -> None:
+        self.pressed = 0
+
+        def press(trainer: Any, *_: Any, **__: Any) -> None:
+            if trainer.global_step == step and self.pressed < times and not trainer.sanity_checking:
+                self.pressed += 1
+                os.kill(os.getpid(), signal.SIGINT)
+
+        setattr(self, hook, press)
+
+
+def last(run_dir: Path) -> dict[str, Any]:
+    found: dict[str, Any] = torch.load(run_dir / "checkpoints/last.ckpt", weights_only=True)
+    return found
+
+
+@pytest.fixture
+def fit(fake: ModuleType, tmp_path: Path) -> Callable[..., Any]:
+    """Train for 12 steps in a folder of ``tmp_path``, from the seed or from its ``last.ckpt``."""
+
+    def run(name: str, *extra: Callback, resume: bool = False, fail_at: int | None = None) -> Any:
+        torch.manual_seed(0)
+        data, objective = fake.FakeData(), fake.FakeObjective()
+        objective.fail_at = fail_at
+        trainer = fake.trainer_for(tmp_path / name, data, *extra)
+        path = str(tmp_path / name / "checkpoints/last.ckpt") if resume else None
+        trainer.fit(objective, data, ckpt_path=path, weights_only=True if resume else None)
+        return trainer
+
+    return run
+
+
+def assert_equal_runs(one: Path, other: Path) -> None:
+    a, b = last(one), last(other)
+    assert a["global_step"] == b["global_step"]
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+    for key in ("samples", "steps"):
+        assert a["callbacks"]["Throughput"][key] == b["callbacks"]["Throughput"][key]
+
+
+# an epoch has 6 steps and a validation comes every 4: 5 is inside of both
+@pytest.mark.parametrize(
+    ("hook", "step", "stops_at"),
+    [
+        ("on_train_batch_start", 4, 5),
+        ("on_before_optimizer_step", 1, 2),
+        ("on_train_batch_end", 5, 5),
+        ("on_train_batch_end", 6, 6),  # the end of an epoch
+        ("on_validation_batch_start", 8, 8),
+        ("on_train_batch_start", 3, 4),  # a validation is due
+    ],
+)
+def test_ctrl_c_then_resume_equals_an_uninterrupted_run_bit_for_bit(
+    fit: Any, tmp_path: Path, hook: str, step: int, stops_at: int
+) -> None:
+    fit("whole")
+    with pytest.raises(SystemExit):
+        fit("stopped", CtrlC(hook, step))
+    assert last(tmp_path / "stopped")["global_step"] == stops_at
+    fit("stopped", resume=True)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_after_an_error_training_goes_on_from_the_step_it_was_at(fit: Any, tmp_path: Path) -> None:
+    fit("whole")
+    with pytest.raises(RuntimeError, match="out of luck"):
+        fit("failed", fail_at=7)
+    assert last(tmp_path / "failed")["global_step"] == 7
+
+
+def test_an_error_in_the_first_step_leaves_no_checkpoint(fit: Any, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="out of luck"):
+        fit("failed", fail_at=0)
+    assert not (tmp_path / "failed/checkpoints/last.ckpt").exists()
+
+
+def test_a_second_ctrl_c_stops_at_once(fit: Any, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Steps(Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            seen.append(trainer.global_step)
+
+    with pytest.raises(SystemExit):
+        fit("stopped", CtrlC("on_train_batch_start", 5, times=2), CtrlC("on_before_backward", 5), Steps())
+    assert seen[-1] == 5  # the sixth step did not end
+    assert last(tmp_path / "stopped")["global_step"] == 5
+
+
+def test_ctrl_c_is_given_back_after_the_fit(fit: Any) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    fit("whole")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_full_disk_does_not_hide_the_first_error(
+    fit: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from lightning import Trainer
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    class Fill(Callback):
+        def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+            if trainer.global_step == 6:
+                monkeypatch.setattr(Trainer, "save_checkpoint", full)
+
+    with pytest.raises(RuntimeError, match="out of luck"):
+        fit("full", Fill(), fail_at=7)
+    assert any("No space left" in r.getMessage() for r in caplog.records)
+
+
+def test_samples_and_time_are_counted_over_resumed_runs(fit: Any, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        fit("stopped", CtrlC("on_train_batch_end", 5))
+    before = last(tmp_path / "stopped")["callbacks"]["Throughput"]
+    assert (before["samples"], before["steps"]) == (40, 5)
+    trainer = fit("stopped", resume=True)
+    counts = next(c for c in trainer.callbacks if isinstance(c, Throughput))
+    assert (counts.samples, counts.steps) == (96, 12)
+    assert counts.seconds > before["seconds"]
