@@ -1,0 +1,1 @@
+"""BabyAI as video-language data: clips of exact events with captions, classes and questions."""

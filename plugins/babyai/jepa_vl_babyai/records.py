@@ -1,0 +1,83 @@
+"""A clip's samples: one caption and its questions, as records of the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jepa_vl.sample import Sample
+from jepa_vl_babyai import questions
+from jepa_vl_babyai.captions import caption, class_name, meaning
+from jepa_vl_babyai.events import Clip
+from jepa_vl_babyai.settings import Settings
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A clip that belongs to the data set.
+
+    Attributes:
+        split: Its split.
+        number: Its number there; balance and randomness go by it.
+        episode: The number of its episode, in its split.
+        clip: The clip.
+    """
+
+    split: str
+    number: int
+    episode: int
+    clip: Clip
+
+    @property
+    def id(self) -> str:
+        """The name of its samples, before the last stroke."""
+        return f"{self.split}/{self.number:06d}"
+
+    @property
+    def media(self) -> str:
+        """Its folder of frames, relative to the manifest."""
+        return f"clips/{self.id}"
+
+
+def samples(chosen: Sequence[Chosen], settings: Settings) -> Iterator[Sample]:
+    """Yield the samples of a split. What is popular there is asked about by ``presence/popular``.
+
+    In training a clip has one presence question, whose way goes round; elsewhere it has all three. The
+    answers of each way take turns, so that guessing is right half the time.
+    """
+    popular = questions.frequent([c.clip for c in chosen])
+    ways = questions.PRESENCE
+    yes_next = {way: i % 2 == 0 for i, way in enumerate(ways)}
+    for c in chosen:
+        rng = np.random.default_rng([settings.seed, *c.split.encode(), c.number])
+        shared = {
+            "media": c.media,
+            "episode": f"{c.split}/{c.episode}",
+            "split": c.split,
+            "source": "babyai",
+        }
+        yield Sample(
+            id=f"{c.id}/caption",
+            target=caption(c.clip, int(rng.integers(1000))),
+            label=class_name(c.clip),
+            group=meaning(c.clip),
+            kind=c.clip.event.verb,
+            **shared,
+        )
+        asked = [questions.attribute(c.clip), questions.count(c.clip, rng)]
+        for way in (ways[c.number % len(ways)],) if c.split == "train" else ways:
+            question = questions.presence(c.clip, way, yes=yes_next[way], popular=popular, rng=rng)
+            yes_next[way] ^= question is not None
+            asked.append(question)
+        for question in asked:
+            if question is not None:
+                yield Sample(
+                    id=f"{c.id}/{question.kind.replace('/', '-')}",
+                    query=question.query,
+                    target=question.answer,
+                    candidates=question.candidates,
+                    kind=question.kind,
+                    **shared,
+                )
