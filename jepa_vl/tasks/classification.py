@@ -40,10 +40,10 @@ class ClassificationTask(IndexedTask):
     needs: ClassVar[frozenset[str]] = frozenset({EMBED, SCORE})
 
     def __init__(
-        self, *, templates: list[str] | None = None, attributes: dict[str, str] | None = None
+        self, *, templates: tuple[str, ...] = ("{}",), attributes: dict[str, str] | None = None
     ) -> None:
         super().__init__()
-        self.templates = ["{}"] if templates is None else templates
+        self.templates = tuple(templates)
         self.attributes = {} if attributes is None else attributes
         for template in self.templates:
             if "{}" not in template:
@@ -167,7 +167,7 @@ class ClassificationTask(IndexedTask):
 
     def options(self) -> dict[str, Any]:
         """Return the templates and the attributes."""
-        return {"templates": self.templates, "attributes": self.attributes}
+        return {"templates": list(self.templates), "attributes": self.attributes}
 
 
 def _part(pattern: re.Pattern[str], label: str) -> str | None:
