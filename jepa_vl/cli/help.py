@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from lightning import Trainer
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +34,7 @@ COMMON = (
 )
 
 NOTES = {
-    "fit": "Writes runs/NAME: checkpoints/last.ckpt and best.ckpt, config.yaml (the whole recipe; --config "
+    "fit": "The folder gets checkpoints/last.ckpt and best.ckpt, config.yaml (the whole recipe; --config "
     "runs it again) and TensorBoard's events. An earlier run of that name is renamed to NAME.1, NAME.2, … "
     "With --ckpt_path last, training goes on in the same folder, in the middle of an epoch if need be.",
     "validate": "Without --ckpt_path it takes the best checkpoint of runs/NAME.",
@@ -46,7 +48,14 @@ def print_help(verb: str) -> int:
     """Print the help of a verb; returns the exit status."""
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=100)
+    with console.capture() as captured:
+        _print(console, verb)
+    # rich fills every line of a table up to its width
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    return 0
 
+
+def _print(console: Console, verb: str) -> None:
     def say(text: str = "", style: str | None = None) -> None:
         console.print(text, markup=False, style=style)
 
@@ -82,25 +91,26 @@ def print_help(verb: str) -> int:
     arguments = arguments_of(Trainer)
     console.print(_rows([(f"--trainer.{n} {_value(arguments[n])}", _text(arguments[n])) for n in COMMON]))
     others = ", ".join(n for n in arguments if n not in COMMON)
-    console.print(_rows([("", f"and {others}")]))
-    return 0
+    say(f"  and {others}")
 
 
 def _value(argument: Argument) -> str:
     text = type_text(argument.hint)
-    return text.removesuffix(" or null").upper() if text.count(" ") <= 2 else "VALUE"
+    text = text.removesuffix(" or null")
+    return text.upper() if " " not in text else "VALUE"
 
 
 def _text(argument: Argument) -> str:
-    # Lightning repeats its defaults in its prose
-    text = argument.help.split("Default: ``")[0].strip().replace("``", "")
+    # Lightning says the whole story; its first sentence will do
+    text = argument.help.split("Default: ``")[0].split(". ")[0].strip(" .").replace("``", "")
     default = argument.default
     return text if default is REQUIRED or default in (None, []) else f"{text} (default: {default})"
 
 
 def _rows(rows: list[tuple[str, str]]) -> Table:
+    """Two columns, the left one of one width in all groups."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(min_width=36, max_width=44)
+    table.add_column(width=39, no_wrap=True, overflow="ignore")
     table.add_column(overflow="fold")
     for left, right in rows:
         table.add_row(f"  {left}", right)
