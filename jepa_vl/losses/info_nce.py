@@ -28,10 +28,11 @@ class InfoNCE(Loss):
 
     The other members of a row's group are neither positives nor negatives. With ``distinct_targets``
     :math:`w_j = 1/|g_j|`: a text that stands several times in the batch is one class and not several
-    negatives. The softmax then runs over classes, each once, so that what it approaches is the posterior
-    p(text | video, query); with :math:`w_j = 1` frequent texts are pushed away in proportion to their
-    frequency, and it approaches the pointwise mutual information, which ranks rare texts too high where
-    frequencies are uneven. Without repeats both are exactly CLIP's loss.
+    negatives. The softmax then runs over classes, each once, and what it approaches is the posterior
+    p(text | video, query). A softmax over all columns, as CLIP's, approaches the pointwise mutual
+    information instead, which ranks rare texts too high where frequencies are uneven; and with
+    :math:`w_j = 1` a frequent text weighs more as a negative than as a positive. Without repeats the three
+    are the same, and exactly CLIP's loss.
 
     Rows are local and columns gathered from all ranks, with the gradient of one process.
 
