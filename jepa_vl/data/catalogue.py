@@ -34,6 +34,11 @@ class Catalogue:
             self.splits.setdefault(record.sample.split, []).append(record)
 
     @property
+    def files(self) -> str:
+        """The manifests' names, for messages."""
+        return ", ".join(str(path) for path in self.manifests)
+
+    @property
     def labels(self) -> list[str]:
         """Every class name, sorted."""
         return sorted({record.sample.label for record in self.records if record.sample.label is not None})
@@ -68,9 +73,8 @@ class Catalogue:
         """
         for name in names:
             if name not in self.splits:
-                files = ", ".join(str(path) for path in self.manifests)
                 raise RecipeError(
-                    f"data.{key} names the split '{name}', of which there is no sample in {files}; "
+                    f"data.{key} names the split '{name}', of which there is no sample in {self.files}; "
                     f"{did_you_mean(name, self.splits)} ({off})"
                 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -10,19 +9,14 @@ from typing import Any, Literal
 from torch.utils.data import DataLoader
 
 from jepa_vl.data.bad_media import too_many_bad
-from jepa_vl.data.base import SINGLE_FRAME, SampleData
+from jepa_vl.data.base import SampleData
 from jepa_vl.data.catalogue import Catalogue
-from jepa_vl.data.clips import Clip, ManifestSet
-from jepa_vl.data.encode import build_cache
-from jepa_vl.data.feature_cache import cache_key, open_cache
+from jepa_vl.data.clips import ManifestSet
 from jepa_vl.data.loader import ShuffledSampler, eval_loader, train_loader
-from jepa_vl.data.reading import bad_media, check_media, refuse_unreadable
-from jepa_vl.data.records import Record
-from jepa_vl.errors import RecipeError, did_you_mean
+from jepa_vl.data.sets import SUFFIX, TRAIN, SetMaker
+from jepa_vl.errors import ManifestError, RecipeError
 from jepa_vl.objectives.base import Objective
 from jepa_vl.sample import Batch
-
-SUFFIX = f"/{SINGLE_FRAME}"
 
 
 class ManifestData(SampleData):
@@ -36,7 +30,6 @@ class ManifestData(SampleData):
         batch_size: Training samples in a batch, per process.
         eval_batch_size: Evaluation samples in a batch, per process; as in training by default.
         num_workers: Processes that read media, per process; 0 reads in the training process.
-        train_split: Split to train on.
         val_split: Split to validate on during training; None for no validation.
         test_splits: Splits that the test verb evaluates.
         single_frame_baseline: Whether each test split is evaluated a second time with the middle frame only.
@@ -55,7 +48,6 @@ class ManifestData(SampleData):
         batch_size: int = 64,
         eval_batch_size: int | None = None,
         num_workers: int = 0,
-        train_split: str = "train",
         val_split: str | None = "val",
         test_splits: list[str] | None = None,
         single_frame_baseline: bool = True,
@@ -81,7 +73,6 @@ class ManifestData(SampleData):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
-        self.train_split = train_split
         self.val_split = val_split
         self.test_splits = ["test"] if test_splits is None else list(test_splits)
         self.single_frame_baseline = single_frame_baseline
@@ -126,8 +117,10 @@ class ManifestData(SampleData):
         """
         self.make()
         stage = None if self.trainer is None or self.trainer.state.fn is None else self.trainer.state.fn.value
+        objective = self._attached()
+        device = objective.device if self.trainer is None else self.trainer.strategy.root_device
         for name in self._needed(stage):
-            self._prepare_set(name)
+            self._maker.prepare(name, device=device)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the manifests and open the caches that `prepare_data` made.
@@ -183,12 +176,14 @@ class ManifestData(SampleData):
         Its tokens come from the cache if `prepare_data` made one; its media are decoded otherwise.
         """
         if name not in self._sets:
-            self._sets[name] = self._make_set(name)
+            short = self._stage == "fit" and name in self.val_sets
+            self._sets[name], bad = self._maker.make(name, limit=self.val_limit if short else None)
+            self._bad.update(bad)
         return self._sets[name]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training batches, in an order that depends on ``seed`` alone."""
-        samples = self.sample_set(self.train_split)
+        samples = self.sample_set(TRAIN)
         rank, world_size = self._rank()
         sampler = ShuffledSampler(
             len(samples), batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
@@ -217,11 +212,21 @@ class ManifestData(SampleData):
         """What the manifests say."""
         if self._catalogue is None:
             catalogue = Catalogue(self.manifests(), root=self.root)
-            catalogue.check_splits([self.train_split], "train_split", "'train_split' says what to train on")
             catalogue.check_splits(self.val_sets, "val_split", "'val_split: null' for no validation")
             catalogue.check_splits(self.test_splits, "test_splits", "'test_splits: []' for no test")
             self._catalogue = catalogue
         return self._catalogue
+
+    @property
+    def _maker(self) -> SetMaker:
+        return SetMaker(
+            catalogue=self.catalogue,
+            encoder=self._attached().vision_encoder,
+            fingerprint=self._fingerprint,
+            cache_dtype=self.cache_dtype,
+            max_bad=self.max_bad_media,
+            num_workers=self.num_workers,
+        )
 
     def _attached(self) -> Objective:
         if self._objective is None:
@@ -234,75 +239,18 @@ class ManifestData(SampleData):
     def _needed(self, stage: str | None) -> list[str]:
         """Names of the sample sets of a stage; of all stages for None."""
         by_stage = {
-            "fit": [self.train_split, *self.val_sets],
+            "fit": [TRAIN, *self.val_sets],
             "validate": self.val_sets,
             "test": self.test_sets,
             "predict": self.test_splits,
         }
+        if stage == "fit" and TRAIN not in self.catalogue.splits:
+            raise ManifestError(
+                f"{self.catalogue.files}: no sample has the split '{TRAIN}', so there is nothing to train on; "
+                f"there are {', '.join(sorted(self.catalogue.splits))}"
+            )
         every = [name for names in by_stage.values() for name in names]
         return list(dict.fromkeys(every if stage is None else by_stage[stage]))
-
-    def _split(self, name: str) -> tuple[list[Record], list[Clip], bool]:
-        """Records and clips of a sample set, and whether it is of single frames."""
-        split, single = name.removesuffix(SUFFIX), name.endswith(SUFFIX)
-        if split not in self.catalogue.splits:
-            raise KeyError(f"no split '{split}'; {did_you_mean(split, self.catalogue.splits)}")
-        records = self.catalogue.splits[split]
-        return records, self.catalogue.clips(records), single
-
-    def _key(self, clips: list[Clip], single: bool) -> str:
-        """Name of what is kept on disk about these clips and this encoder."""
-        preprocessing = self._attached().vision_encoder.preprocessing
-        digests = (clip.digest for clip in clips)
-        return cache_key(digests, preprocessing, self._fingerprint, self.cache_dtype, single)
-
-    def _prepare_set(self, name: str) -> None:
-        encoder = self._attached().vision_encoder
-        _, clips, single = self._split(name)
-        distinct = list({clip.digest: clip for clip in clips}.values())
-        refuse_unreadable(distinct, self.catalogue.content, encoder.preprocessing, limit=self.max_bad_media)
-        key = self._key(clips, single)
-        if self._fingerprint is not None:
-            if open_cache(key) is None:
-                build_cache(
-                    key,
-                    distinct,
-                    encoder,
-                    what=f"Encoding '{name}'",
-                    dtype=self.cache_dtype,
-                    device=encoder.device if self.trainer is None else self.trainer.strategy.root_device,
-                    single_frame=single,
-                    num_workers=self.num_workers,
-                    max_bad=self.max_bad_media,
-                )
-        elif self.max_bad_media and name != self.train_split and not single:
-            check_media(
-                key,
-                distinct,
-                encoder.preprocessing,
-                what=f"Checking '{name}'",
-                num_workers=self.num_workers,
-                max_bad=self.max_bad_media,
-            )
-
-    def _make_set(self, name: str) -> ManifestSet:
-        records, clips, single = self._split(name)
-        cache = open_cache(self._key(clips, single)) if self._fingerprint is not None else None
-        bad = cache.bad if cache is not None else bad_media(self._key(clips, single=False))
-        keep = [i for i, clip in enumerate(clips) if clip.digest not in bad]
-        self._bad.update(bad)
-        if self._stage == "fit" and name in self.val_sets and self.val_limit is not None:
-            # the same samples whatever the run's seed is, or runs could not be compared
-            keep = sorted(random.Random(0).sample(keep, min(self.val_limit, len(keep))))
-        return ManifestSet(
-            name,
-            [records[i] for i in keep],
-            [clips[i] for i in keep],
-            self._attached().vision_encoder.preprocessing,
-            single_frame=single,
-            cache=cache,
-            max_bad=self.max_bad_media,
-        )
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         rank, world_size = self._rank()
