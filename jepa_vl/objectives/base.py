@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
+import torch
 from lightning import LightningModule
 from torch import Tensor
 
@@ -38,7 +39,11 @@ class Objective(LightningModule):
         if batch.tokens is not None:
             return batch.tokens.to(self.dtype)
         assert batch.video is not None
-        return self.vision_encoder(batch.video)
+        if not self.vision_encoder.frozen:
+            return self.vision_encoder(batch.video)
+        # tokens are cached outside autocast: the live ones must be the same
+        with torch.no_grad(), torch.autocast(batch.video.device.type, enabled=False):
+            return self.vision_encoder(batch.video)
 
     def embed_video(self, batch: Batch) -> Tensor:
         """Embed (video, query) pairs: unit vectors ``[B, E]``."""

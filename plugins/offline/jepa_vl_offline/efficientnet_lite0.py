@@ -14,7 +14,7 @@ from jepa_vl_offline.cells import merge_frames, to_grid
 from jepa_vl_offline.lite0_network import LAST_BLOCK, WHEEL, Lite0Network
 
 #: Frames in one pass of the network; more gain nothing and take memory.
-FRAMES_PER_PASS = 64
+FRAMES_PER_PASS = 32
 
 
 @register("vision", "efficientnet_lite0")
