@@ -140,7 +140,7 @@ def render(**options: Any) -> str:
 def test_the_table_shows_percent_ranks_and_baselines() -> None:
     lines = [" ".join(line.split()) for line in render(width=160).splitlines() if line.strip()]
     assert lines[0] == "test"
-    assert lines[1].endswith("value 95 % interval n chance question only")
+    assert lines[1].endswith("value 95 % interval n chance no video")
     assert lines[3] == "retrieval text-to-video R@1 all 25.0 % 20.0 – 30.0 40 0.40 %"
     assert lines[4] == "text-to-video median rank all 3 2 – 4.5 40 20.5"
     assert lines[5] == "vqa accuracy presence 50.0 % 40.0 – 60.0 60 50.0 % 55.0 %"
@@ -148,9 +148,7 @@ def test_the_table_shows_percent_ranks_and_baselines() -> None:
 
 def test_markdown_has_the_same_cells_and_the_notes() -> None:
     head, rule, first, _, last = markdown(ROWS).splitlines()
-    assert head.startswith(
-        "| task | metric | of | value | 95 % interval | n | chance | question only | note |"
-    )
+    assert head.startswith("| task | metric | of | value | 95 % interval | n | chance | no video | note |")
     assert rule.count("|") == head.count("|") == first.count("|")
     assert "| 25.0 % | 20.0 – 30.0 | 40 | 0.40 % |  | 40 queries |" in first
     assert "| presence | 50.0 % |" in last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import TextWrapper
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from jepa_vl.errors import UserError
 from jepa_vl.sample import Sample
 from jepa_vl.tasks.base import Example
 
-HEIGHT, TEXT_WIDTH, MOST_FRAMES = 96, 420, 8
+HEIGHT, TEXT_WIDTH, LINE, MOST_FRAMES = 96, 420, 58, 8
 RIGHT, WRONG, INK = (20, 120, 40), (180, 40, 30), (30, 30, 30)
 
 
@@ -56,14 +57,18 @@ def contact_sheet(rows: Sequence[tuple[Example, Tensor]]) -> np.ndarray[tuple[in
     sheet = Image.new("RGB", (left + TEXT_WIDTH, HEIGHT * len(rows)), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
+    wrap = TextWrapper(width=LINE, max_lines=2, placeholder=" …", subsequent_indent="    ")
     for i, ((example, _), strip) in enumerate(zip(rows, strips, strict=True)):
         sheet.paste(strip, (0, i * HEIGHT))
         right = example.predicted == example.expected
-        lines = [(example.sample.query, INK)] if example.sample.query else []
-        lines.append((f"predicted  {example.predicted}", RIGHT if right else WRONG))
-        lines.append((f"expected   {example.expected}", INK))
+        said = [
+            (example.sample.query, INK),
+            (f"predicted  {example.predicted}", RIGHT if right else WRONG),
+            (f"expected   {example.expected}", INK),
+        ]
+        lines = [(line, colour) for text, colour in said for line in wrap.wrap(text)]
         for j, (line, colour) in enumerate(lines):
-            draw.text((left + 10, i * HEIGHT + 8 + 20 * j), line, fill=colour, font=font)
+            draw.text((left + 10, i * HEIGHT + 3 + 15 * j), line, fill=colour, font=font)
     return np.asarray(sheet)
 
 

@@ -10,16 +10,18 @@ from rich.table import Table
 from jepa_vl.tasks.base import Result
 
 HEADINGS = ("task", "metric", "of", "value", "95 % interval", "n", "chance")
+BLIND = {"majority": "no video", "question only": "no video"}  # baselines that share a column
 
 
 def cells(rows: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     """Return the headings, one for each baseline at the end, and the text of every cell."""
-    baselines = list(dict.fromkeys(name for row in rows for name in row.baselines))
+    shown = [{BLIND.get(name, name): value for name, value in row.baselines.items()} for row in rows]
+    baselines = sorted({name for each in shown for name in each})
     table = []
-    for row in rows:
-        interval = "" if row.low is None or row.high is None else f"{_span(row)}"
+    for row, known in zip(rows, shown, strict=True):
+        interval = "" if row.low is None or row.high is None else _span(row)
         fixed = [row.task, row.metric, row.group, _number(row, row.value), interval, str(row.n)]
-        others = [row.chance, *(row.baselines.get(name) for name in baselines)]
+        others = [row.chance, *(known.get(name) for name in baselines)]
         table.append(fixed + ["" if value is None else _number(row, value) for value in others])
     return [*HEADINGS, *baselines], table
 
@@ -43,7 +45,8 @@ def rich_table(title: str, rows: Sequence[Result]) -> Table:
     headings, lines = cells(rows)
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i < 3 else "right", no_wrap=True)
+        text = i < 3  # texts fold on a narrow terminal, numbers stay whole
+        table.add_column(heading, justify="left" if text else "right", no_wrap=not text)
     for i, line in enumerate(lines):
         new = i == 0 or rows[i - 1].task != rows[i].task
         if new and i:

@@ -157,11 +157,12 @@ class RetrievalTask(IndexedTask):
             self._examples = []
             for at in _chunks(len(gallery.clips)):
                 best = to_text(at).max(dim=1)
-                for i, j, score in zip(
-                    gallery.clips[at], best.indices.tolist(), best.values.tolist(), strict=True
+                for i, right, j, score in zip(
+                    gallery.clips[at], captions[at], best.indices.tolist(), best.values.tolist(), strict=True
                 ):
-                    sample = self.samples[i]
-                    self._examples.append(Example(sample, gallery.texts[j], sample.target, score))
+                    sample, said = self.samples[i], gallery.texts[j]
+                    # of several captions that fit, the one that was found
+                    self._examples.append(Example(sample, said, said if j in right else sample.target, score))
         return found
 
     def _rows(

@@ -95,7 +95,8 @@ class VQATask(IndexedTask):
         for i, sample in enumerate(seen):
             for group in _kinds(sample):
                 groups[group].append(i)
-        names = ["all", *sorted(groups)] if groups else ["all"]
+        # a kind with a single finer kind would say the same twice
+        names = ["all", *(g for g in sorted(groups) if not _same_as_finer(g, groups))]
         groups["all"] = list(range(len(seen)))
         found = [
             self._accuracy(name, [seen[i] for i in groups[name]], [credit[i] for i in groups[name]])
@@ -121,9 +122,9 @@ class VQATask(IndexedTask):
         yes = [float(answer.lower() == "yes") for answer in said]
         truth = sum(s.right_answer.lower() == "yes" for s in samples) / len(samples)
         low, high = bootstrap_interval(yes, groups=episodes(samples))
+        note = "not a score; 'chance' is the share of yes among the right answers"
         share = sum(yes) / len(yes)
-        note = "how often the answer is yes; not a score"
-        return Result(self.name, "yes share", share, len(yes), None, low, high, group, {"truth": truth}, note)
+        return Result(self.name, "yes share", share, len(yes), truth, low, high, group, note=note)
 
 
 class _QuestionOnly:
@@ -152,3 +153,7 @@ def _kinds(sample: Sample) -> list[str]:
     """``presence/popular`` → ``presence`` and ``presence/popular``."""
     parts = (sample.kind or "").split("/")
     return ["/".join(parts[: i + 1]) for i in range(len(parts))] if sample.kind else []
+
+
+def _same_as_finer(kind: str, groups: dict[str, list[int]]) -> bool:
+    return any(other.startswith(f"{kind}/") and groups[other] == groups[kind] for other in groups)

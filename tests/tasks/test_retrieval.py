@@ -174,3 +174,17 @@ def test_examples_show_the_best_caption_of_a_clip(objective: Any, run: Any) -> N
 def test_a_gallery_of_one_is_refused() -> None:
     with pytest.raises(RecipeError, match="score_gallery is 1; expected 2 or more"):
         RetrievalTask(score_gallery=1)
+
+
+def test_an_example_of_a_clip_with_two_captions_expects_the_one_that_was_found(
+    objective: Any, run: Any
+) -> None:
+    samples = [sample(0, 0, "a cat"), sample(1, 0, "an animal"), sample(2, 2, "a dog")]
+    made = objective(samples, [s.target for s in samples], EMBED)
+    made.video = dict.fromkeys(made.video, made.text["an animal"])
+    task = RetrievalTask()
+    run(task, made, samples)
+    assert [(e.predicted, e.expected) for e in task.examples()] == [
+        ("an animal", "an animal"),
+        ("an animal", "a dog"),
+    ]

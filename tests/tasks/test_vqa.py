@@ -136,7 +136,7 @@ def test_always_yes_shows_in_the_share_of_yes(
     found = rows(run(VQATask(), made, samples))
     assert found["presence", "yes share"].value == 1
     truth = [s.target == "yes" for s in samples if s.candidates == YES_NO]
-    assert found["presence", "yes share"].baselines["truth"] == pytest.approx(sum(truth) / len(truth))
+    assert found["presence", "yes share"].chance == pytest.approx(sum(truth) / len(truth))
     assert ("count", "yes share") not in found
 
 
@@ -154,3 +154,9 @@ def test_examples_carry_the_question_and_the_score(samples: list[Sample], object
 def test_samples_without_candidates_are_passed_over(ability: str, objective: Any, run: Any) -> None:
     captions = [question(0, "", None, "a caption", None)]
     assert run(VQATask(), objective(captions, ["x"], ability), captions) == []
+
+
+def test_a_kind_with_one_finer_kind_is_not_reported_twice(objective: Any, run: Any, rows: Any) -> None:
+    samples = [question(i, "a box?", YES_NO, "yes", "presence/random") for i in range(4)]
+    found = rows(run(VQATask(), objective(samples, YES_NO, EMBED), samples))
+    assert {group for group, _ in found} == {"all", "presence/random"}
