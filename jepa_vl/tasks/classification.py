@@ -54,7 +54,7 @@ class ClassificationTask(IndexedTask):
         self.labels: list[str] = []
         self._train: list[Sample] = []
         self._bank: Tensor | None = None
-        self._add_column("rank", torch.float64)
+        self._add_column("rank", torch.float32)
         self._add_column("predicted", torch.int64)
 
     @staticmethod

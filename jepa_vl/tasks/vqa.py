@@ -36,7 +36,7 @@ class VQATask(IndexedTask):
         self._bank: Tensor | None = None
         self._blind: _QuestionOnly | None = None
         self._texts: dict[str, int] = {}
-        self._add_column("credit", torch.float64)
+        self._add_column("credit", torch.float32)
         self._add_column("predicted", torch.int64)
         self._add_column("score", torch.float32)
 

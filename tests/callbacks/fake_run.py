@@ -1,11 +1,13 @@
 """A whole run in a second: an objective that learns, data that can be resumed, tasks, our callbacks.
 
-As a script, one process of a distributed test: ``python fake_run.py RUN_DIR DEVICES``.
+As a script, a test on several processes: ``python fake_run.py RUN_DIR DEVICES test|stop``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -246,7 +248,18 @@ def main() -> None:
     data = FakeData()
     objective = FakeObjective()
     strategy = DDPStrategy(process_group_backend="gloo") if devices > 1 else "auto"
-    trainer_for(run_dir, data, devices=devices, strategy=strategy).test(objective, data)
+    if sys.argv[3] == "test":
+        trainer_for(run_dir, data, devices=devices, strategy=strategy).test(objective, data)
+    else:
+        trainer_for(run_dir, data, OneCtrlC(), devices=devices, strategy=strategy).fit(objective, data)
+
+
+class OneCtrlC(Callback):
+    """Presses Ctrl-C in the last process only, in the sixth step."""
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == 5 and trainer.global_rank == trainer.world_size - 1:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -189,7 +189,13 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     for devices in (1, 2):
         run_dir = tmp_path / f"on{devices}"
         subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("fake_run.py")), str(run_dir), str(devices)],
+            [
+                sys.executable,
+                str(Path(__file__).with_name("fake_run.py")),
+                str(run_dir),
+                str(devices),
+                "test",
+            ],
             check=True,
             env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
             capture_output=True,

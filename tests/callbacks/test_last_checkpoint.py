@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -151,3 +153,20 @@ def test_samples_and_time_are_counted_over_resumed_runs(fit: Any, tmp_path: Path
     counts = next(c for c in trainer.callbacks if isinstance(c, Throughput))
     assert (counts.samples, counts.steps) == (96, 12)
     assert counts.seconds > before["seconds"]
+
+
+@pytest.mark.slow
+def test_all_processes_stop_at_the_same_step_when_one_is_interrupted(tmp_path: Path) -> None:
+    """Else saving, which waits for every process, would hang."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("fake_run.py")), str(tmp_path / "run"), "2", "stop"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 1, done.stderr
+    saved = last(tmp_path / "run")
+    assert saved["global_step"] == 6
+    assert saved["callbacks"]["Throughput"]["samples"] == 6 * 8 * 2
+    assert len(saved["callbacks"]["RandomState"]["processes"]) == 2
