@@ -10,6 +10,7 @@ from pathlib import Path
 from lightning import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
+from transformers.utils.logging import disable_progress_bar
 
 from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
@@ -89,4 +90,10 @@ def _quiet() -> None:
     logging.getLogger("jepa_vl").setLevel(logging.INFO)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    for expected in (
+        "does not have many workers",
+        r"module\(s\) in eval mode at the start of training",  # the frozen parts
+        "treespec, LeafSpec",  # Lightning's own use of an old torch function
+    ):
+        warnings.filterwarnings("ignore", f".*{expected}.*")
+    disable_progress_bar()  # transformers draws one for each model it loads

@@ -98,6 +98,13 @@ def classes_in(hint: Any) -> Iterator[type]:
         yield hint
 
 
+def choices_in(hint: Any) -> list[str]:
+    """The words that a type allows, if it lists them."""
+    if typing.get_origin(hint) is Literal:
+        return [choice for choice in typing.get_args(hint) if isinstance(choice, str)]
+    return [choice for inner in typing.get_args(hint) for choice in choices_in(inner)]
+
+
 def type_text(hint: Any) -> str:
     """A type for people: ``int or null``, ``one of 'mean', 'cls'``, ``list of str``."""
     if hint is None or hint is types.NoneType:
@@ -108,7 +115,12 @@ def type_text(hint: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(repr(choice) for choice in inner)
     if origin in (Union, types.UnionType):
-        return " or ".join(type_text(i) for i in inner)
+        # several Literals in a Union are one choice
+        choices = dict.fromkeys(
+            c for i in inner if typing.get_origin(i) is Literal for c in typing.get_args(i)
+        )
+        others = [type_text(i) for i in inner if typing.get_origin(i) is not Literal]
+        return " or ".join([*([type_text(Literal[tuple(choices)])] if choices else []), *others])
     if origin in (list, tuple, set, frozenset):
         items = [type_text(i) for i in inner if i is not Ellipsis]
         ends = Ellipsis in inner or origin is not tuple

@@ -47,7 +47,7 @@ class Recipe:
 
 def dotted(key: Key) -> str:
     """``objective.loss.temperature``: a key as it is written on the command line."""
-    return ".".join(str(part) for part in key if part != "init_args")
+    return ".".join(str(part) for part in key if part not in ("class_path", "init_args"))
 
 
 def shown(path: Path) -> str:

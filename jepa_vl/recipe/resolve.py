@@ -10,7 +10,15 @@ from lightning import Trainer
 
 from jepa_vl import registry
 from jepa_vl.errors import RecipeError, did_you_mean
-from jepa_vl.recipe.arguments import REQUIRED, UNKNOWN, Argument, arguments_of, classes_in, type_text
+from jepa_vl.recipe.arguments import (
+    REQUIRED,
+    UNKNOWN,
+    Argument,
+    arguments_of,
+    choices_in,
+    classes_in,
+    type_text,
+)
 from jepa_vl.recipe.document import Key, Recipe
 
 #: The keys of a recipe that are no parts, with their help.
@@ -133,9 +141,6 @@ def _group_of(argument: Argument) -> str | None:
 def _check_leaf(recipe: Recipe, key: Key, argument: Argument, value: Any) -> None:
     if argument.accepts(value):
         return
-    expected = type_text(argument.hint)
-    nearest = ""
-    if isinstance(value, str) and "one of '" in expected:
-        choices = [c for c in expected.replace("one of ", "").split("'") if c.strip(" ,")]
-        nearest = f"; {did_you_mean(value, choices)}"
-    raise recipe.error(key, f"expected {expected}, found {value!r}{nearest}")
+    choices = choices_in(argument.hint)
+    nearest = f"; {did_you_mean(value, choices)}" if isinstance(value, str) and choices else ""
+    raise recipe.error(key, f"expected {type_text(argument.hint)}, found {value!r}{nearest}")
