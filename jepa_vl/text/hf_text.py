@@ -111,6 +111,6 @@ class HFText(TextEncoder):
 
 
 def _text_tower(model: Any) -> Any:
-    if model.config.is_encoder_decoder:
+    if hasattr(model, "decoder"):
         return model.get_encoder()
     return getattr(model, "text_model", model)
