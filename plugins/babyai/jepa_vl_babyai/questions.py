@@ -81,17 +81,16 @@ def presence(
         way: How something absent is chosen: ``random``, ``popular`` or ``adversarial`` (its colour and its
             kind are there, on different things).
         yes: Whether it is there; None is returned where that cannot be had.
-        popular: What `frequent` returns for the split.
+        popular: What `frequent` returns for the split; asked about with either answer, so that the
+            question gives nothing away.
         rng: Chooses among what is possible.
     """
     there = set(clip.things())
-    if yes:
-        choices = [name for name in NAMES if name in there]
-    else:
-        choices = [name for name in (popular if way == "popular" else NAMES) if name not in there]
-        if way == "adversarial":
-            colours, kinds = {c for c, _ in there}, {k for _, k in there}
-            choices = [(c, k) for c, k in choices if c in colours and k in kinds]
+    among = popular if way == "popular" else NAMES
+    choices = [name for name in among if (name in there) == yes]
+    if way == "adversarial" and not yes:
+        colours, kinds = {c for c, _ in there}, {k for _, k in there}
+        choices = [(c, k) for c, k in choices if c in colours and k in kinds]
     if not choices:
         return None
     name = the(choices[rng.integers(len(choices))]).replace("the", "a", 1)

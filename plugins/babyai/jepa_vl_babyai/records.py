@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,32 +53,22 @@ def samples(chosen: Sequence[Chosen], settings: Settings) -> Iterator[Sample]:
     yes_next = {way: i % 2 == 0 for i, way in enumerate(ways)}
     for c in chosen:
         rng = np.random.default_rng([settings.seed, *c.split.encode(), c.number])
-        shared = {
-            "media": c.media,
-            "episode": f"{c.split}/{c.episode}",
-            "split": c.split,
-            "source": "babyai",
-        }
-        yield Sample(
-            id=f"{c.id}/caption",
-            target=caption(c.clip, int(rng.integers(1000))),
-            label=class_name(c.clip),
-            group=meaning(c.clip),
-            kind=c.clip.event.verb,
-            **shared,
-        )
+        said = caption(c.clip, int(rng.integers(1000)))
+        verb = c.clip.event.verb
+        yield _sample(c, "caption", target=said, label=class_name(c.clip), group=meaning(c.clip), kind=verb)
         asked = [questions.attribute(c.clip), questions.count(c.clip, rng)]
         for way in (ways[c.number % len(ways)],) if c.split == "train" else ways:
             question = questions.presence(c.clip, way, yes=yes_next[way], popular=popular, rng=rng)
             yes_next[way] ^= question is not None
             asked.append(question)
-        for question in asked:
-            if question is not None:
-                yield Sample(
-                    id=f"{c.id}/{question.kind.replace('/', '-')}",
-                    query=question.query,
-                    target=question.answer,
-                    candidates=question.candidates,
-                    kind=question.kind,
-                    **shared,
-                )
+        for q in asked:
+            if q is not None:
+                name = q.kind.replace("/", "-")
+                yield _sample(c, name, query=q.query, target=q.answer, candidates=q.candidates, kind=q.kind)
+
+
+def _sample(c: Chosen, name: str, **fields: Any) -> Sample:
+    episode = f"{c.split}/{c.episode}"
+    return Sample(
+        id=f"{c.id}/{name}", media=c.media, episode=episode, split=c.split, source="babyai", **fields
+    )

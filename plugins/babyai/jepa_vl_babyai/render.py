@@ -7,14 +7,15 @@ import hashlib
 import itertools
 import json
 import math
-import multiprocessing
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+
+from filelock import FileLock
 
 from jepa_vl.errors import UserError
 from jepa_vl_babyai.captions import class_name
@@ -22,17 +23,17 @@ from jepa_vl_babyai.episodes import episodes_clips, save_clips
 from jepa_vl_babyai.events import Clip
 from jepa_vl_babyai.records import Chosen, samples
 from jepa_vl_babyai.settings import GENERATOR_VERSION, HELD_OUT, SPLITS, EventClass, Settings
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from jepa_vl_babyai.workers import Workers
 
 MARKER = "dataset.json"  # written last: a folder without it is not complete
-CHUNK = 8  # episodes of one task for a worker; fixed, so that the outcome does not depend on the workers
+CHUNK = 4  # episodes of one task for a worker; fixed, so that the outcome does not depend on the workers
 SAVED = 64  # clips of one task
-SLACK = 1.2  # a class may have this many times the mean before it is full
+SLACK = 1.15  # a class may have this many times the mean before it is full
+FRAME_BYTES = 4096  # a frame on most disks
 PATIENCE = 20  # episodes played for a wanted clip before giving up
 
-Progress = Callable[[int], None]
+#: Passes on an iterator of a known length, and shows how far it is.
+Progress = Callable[[Iterator[None], int], Iterable[None]]
 
 
 def settings_hash(settings: Settings) -> str:
@@ -41,69 +42,81 @@ def settings_hash(settings: Settings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def is_complete(folder: Path, settings: Settings) -> bool:
+def manifest_files(settings: Settings, folder: Path) -> list[Path]:
+    """Return the manifests of a data set in ``folder``, one for each split that has clips."""
+    return [folder / f"{split}.jsonl" for split in SPLITS if settings.clips(split)]
+
+
+def is_complete(settings: Settings, folder: Path) -> bool:
     """Whether ``folder`` holds the whole data set of these settings."""
     try:
-        marker = json.loads((folder / MARKER).read_text())
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(marker.get("hash") == settings_hash(settings)) and all(
-        (folder / f"{split}.jsonl").is_file() for split in SPLITS if settings.clips(split)
-    )
+    same = marker.get("hash") == settings_hash(settings)
+    return same and all(file.is_file() for file in manifest_files(settings, folder))
 
 
 def render_dataset(
     settings: Settings, folder: Path, *, workers: int = 1, progress: Progress | None = None
-) -> Path:
+) -> None:
     """Render the data set of ``settings`` into ``folder``, unless it is there already.
 
     Args:
         settings: What to render.
-        folder: Gets a manifest ``<split>.jsonl`` for each split and the frames under ``clips/``. An incomplete one
-            is replaced.
+        folder: Gets a manifest ``<split>.jsonl`` for each split and the frames under ``clips/``. What is
+            left of an interrupted run is replaced; a run that renders the same is waited for.
         workers: Processes; the data is the same whatever their number.
-        progress: Called with the number of clips each time some are done.
-
-    Returns:
-        ``folder``.
+        progress: Shows how many clips are done.
 
     Raises:
-        UserError: The folder cannot be written, or the disk is full; nothing is left behind.
+        UserError: The folder cannot be written, the disk is full, or a worker died; nothing is left behind.
     """
-    if is_complete(folder, settings):
-        return folder
-    part = folder.with_name(folder.name + ".part")
+    part = folder.with_name(f"{folder.name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        _render(settings, part, workers, progress or (lambda _: None))
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if is_complete(settings, folder):
+                return
+            for old in (part, folder):
+                shutil.rmtree(old, ignore_errors=True)
+            try:
+                part.mkdir()
+                steps = _render(settings, part, workers)
+                total = sum(map(settings.clips, SPLITS))
+                for _ in steps if progress is None else progress(steps, total):
+                    pass
+                part.rename(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            need = sum(map(settings.clips, SPLITS)) * settings.num_frames * 4096 / 1e6
+            need = sum(map(settings.clips, SPLITS)) * settings.num_frames * FRAME_BYTES / 1e6
             raise UserError(
-                f"no space left on the disk of {folder} while rendering BabyAI clips; "
-                f"they need about {need:.0f} MB (set JEPA_VL_CACHE to a folder on another disk)"
+                f"no space left while rendering BabyAI clips to '{folder}'; they need about {need:.0f} MB "
+                "(set JEPA_VL_CACHE to a folder on another disk)"
             ) from error
-        raise UserError(f"cannot write BabyAI clips to {folder}: {error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return folder
+        raise UserError(f"cannot render BabyAI clips to '{folder}': {error}") from error
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process that rendered BabyAI clips died; a script that renders with several needs "
+            "`if __name__ == '__main__':`, or set data.render_workers to 1"
+        ) from error
 
 
-def _render(settings: Settings, folder: Path, workers: int, progress: Progress) -> None:
+def _render(settings: Settings, folder: Path, workers: int) -> Iterator[None]:
+    """Render everything, yielding once for each clip."""
     classes: dict[str, dict[str, int]] = {}
-    with _Workers(workers) as pool:
-        for split in SPLITS:
-            if not settings.clips(split):
-                continue
-            chosen = list(_saved(_choose(settings, split, pool), settings, folder, pool, progress))
+    with Workers(workers) as pool:
+        for manifest in manifest_files(settings, folder):
+            split = manifest.stem
+            chosen: list[Chosen] = []
+            for clip in _saved(_choose(settings, split, pool), settings, folder, pool):
+                chosen.append(clip)
+                yield
             lines = (sample.model_dump_json(exclude_unset=True) for sample in samples(chosen, settings))
-            (folder / f"{split}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            counted = Counter(class_name(c.clip) for c in chosen)
-            classes[split] = dict(sorted(counted.items()))
+            manifest.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            classes[split] = dict(sorted(Counter(class_name(c.clip) for c in chosen).items()))
         pool.drain(0)
     about = {
         "hash": settings_hash(settings),
@@ -114,7 +127,7 @@ def _render(settings: Settings, folder: Path, workers: int, progress: Progress) 
     (folder / MARKER).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-def _choose(settings: Settings, split: str, pool: _Workers) -> Iterator[Chosen]:
+def _choose(settings: Settings, split: str, pool: Workers) -> Iterator[Chosen]:
     """Yield the clips of a split in the order of its episodes, none of a class that is full."""
     wanted, classes = settings.clips(split), settings.classes(split)
     most = math.ceil(SLACK * wanted / len(classes))
@@ -142,56 +155,18 @@ def _belongs(clip: Clip, split: str) -> bool:
     )
 
 
-def _played(settings: Settings, split: str, pool: _Workers) -> Iterator[list[Clip]]:
+def _played(settings: Settings, split: str, pool: Workers) -> Iterator[list[Clip]]:
     """Yield the clips of episode 0, 1, 2, … without end, some of them played ahead."""
     ahead: deque[Future[list[list[Clip]]]] = deque()
     for start in itertools.count(0, CHUNK):
         ahead.append(pool.submit(episodes_clips, settings, split, range(start, start + CHUNK)))
-        if len(ahead) > 2 * pool.workers:
+        if len(ahead) > pool.ahead:
             yield from ahead.popleft().result()
 
 
-def _saved(
-    chosen: Iterator[Chosen], settings: Settings, folder: Path, pool: _Workers, progress: Progress
-) -> Iterator[Chosen]:
+def _saved(chosen: Iterator[Chosen], settings: Settings, folder: Path, pool: Workers) -> Iterator[Chosen]:
     """Pass clips through, and have them drawn and saved."""
     while some := list(itertools.islice(chosen, SAVED)):
         pool.keep(pool.submit(save_clips, settings, [(folder / c.media, c.clip) for c in some]))
-        pool.drain(4 * pool.workers)
-        progress(len(some))
+        pool.drain(pool.ahead)
         yield from some
-
-
-class _Workers:
-    """Processes that do tasks, or this process when there is one only."""
-
-    def __init__(self, workers: int) -> None:
-        self.workers = max(workers, 1)
-        # spawned, for the caller may have threads; they import neither torch nor lightning
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(self.workers, mp_context=context) if self.workers > 1 else None
-        self._kept: deque[Future[int]] = deque()
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def submit(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start a task."""
-        if self._pool is not None:
-            return self._pool.submit(task, *args, **kwargs)
-        done: Future[T] = Future()
-        done.set_result(task(*args, **kwargs))
-        return done
-
-    def keep(self, task: Future[int]) -> None:
-        """Remember a task whose failure matters, until `drain` looks at it."""
-        self._kept.append(task)
-
-    def drain(self, left: int) -> None:
-        """Wait until at most ``left`` kept tasks are under way; raise what any of the others raised."""
-        while len(self._kept) > left:
-            self._kept.popleft().result()

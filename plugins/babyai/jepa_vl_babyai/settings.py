@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jepa_vl.errors import RecipeError
+
 #: Raised by one whenever the same settings give other data, so that caches of it are not reused.
 GENERATOR_VERSION = 1
 
@@ -56,6 +58,9 @@ class Settings:
         num_frames: Frames of a clip, one step of the world apart.
         view: Height and width of what is seen, in cells.
         tile: Height and width of a cell, in pixels.
+
+    Raises:
+        RecipeError: A number is too small.
     """
 
     seed: int = 0
@@ -70,10 +75,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in (("num_frames", 2), ("view", 3), ("tile", 4), ("train_clips", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+                raise RecipeError(f"data.{name} must be at least {least}, found {getattr(self, name)}")
         for split in SPLITS:
             if self.clips(split) < 0:
-                raise ValueError(f"{split}_clips is {self.clips(split)}; it cannot be negative")
+                raise RecipeError(f"data.{split}_clips must not be negative, found {self.clips(split)}")
 
     def clips(self, split: str) -> int:
         """Return how many clips ``split`` has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,9 @@ from minigrid.utils.baby_ai_bot import (
     Subgoal,
 )
 
-ERRANDS = 14  # an episode's number of errands
+Plan = Sequence[tuple[type[Subgoal], Any, str | None]]  # subgoal, what it is about, why
+
+ERRANDS = 10  # an episode's number of errands
 PATIENCE = 60  # steps an errand may take
 SHAPES = ((1, 2, 6), (2, 1, 6), (1, 2, 7), (2, 1, 7), (2, 2, 5), (2, 2, 6))  # rows, columns, room size
 
@@ -107,7 +109,7 @@ class Rooms(RoomGridLevel):
 class Bot(BabyAIBot):
     """BabyAI's bot with a map: it is told subgoals, the last one first, and never has to explore."""
 
-    def __init__(self, rooms: Rooms, plan: list[tuple[type[Subgoal], Any, str | None]]) -> None:
+    def __init__(self, rooms: Rooms, plan: Plan) -> None:
         super().__init__(rooms)
         self.vis_mask[:] = True
         self.stack = [kind(self, datum, reason) for kind, datum, reason in reversed(plan)]
@@ -147,7 +149,7 @@ class _Recorder:
 @dataclass(frozen=True)
 class _Errand:
     event: EventClass
-    plan: list[tuple[type[Subgoal], Any, str | None]]
+    plan: Plan
 
 
 def play(seed: list[int], *, favour: Collection[EventClass] = ()) -> Trace:
@@ -190,7 +192,7 @@ def _run(bot: Bot, recorder: _Recorder) -> bool:
     return False
 
 
-_VERB_WEIGHT = {"go to": 1.0, "pick up": 1.6, "drop": 0.9, "put next to": 2.2, "open": 0.25, "close": 0.4}
+_VERB_WEIGHT = {"go to": 0.8, "pick up": 1.6, "drop": 1.6, "put next to": 2.4, "open": 0.25, "close": 0.4}
 
 
 def _weight(event: EventClass, errands: list[_Errand], favour: Collection[EventClass]) -> float:

@@ -1,0 +1,77 @@
+"""The data module ``babyai``: renders the clips once, then serves them as any other manifest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jepa_vl.cache import cache_dir
+from jepa_vl.data.manifest import ManifestData
+from jepa_vl.data.progress import track
+from jepa_vl_babyai.render import manifest_files, render_dataset, settings_hash
+from jepa_vl_babyai.settings import Settings
+
+
+class BabyAIData(ManifestData):
+    """Clips of events in BabyAI's grid worlds with captions, class names and three kinds of questions.
+
+    Splits are `train`, `val`, `test` and `novel` (combinations of verb, colour and kind that none of the
+    others has). They are rendered once into the user's cache.
+
+    Args:
+        world_seed: Of the worlds and everything that happens in them.
+        train_clips: Clips of split `train`.
+        val_clips: Clips of split `val`.
+        test_clips: Clips of split `test`.
+        novel_clips: Clips of split `novel`.
+        num_frames: Frames of a clip, one step of the world apart.
+        view: Height and width of what is seen, in cells.
+        tile: Height and width of a cell, in pixels.
+        render_workers: Processes that render; as many as there are processors by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        world_seed: int = 0,
+        train_clips: int = 6000,
+        val_clips: int = 300,
+        test_clips: int = 600,
+        novel_clips: int = 200,
+        num_frames: int = 4,
+        view: int = 8,
+        tile: int = 8,
+        render_workers: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.settings = Settings(
+            seed=world_seed,
+            train_clips=train_clips,
+            val_clips=val_clips,
+            test_clips=test_clips,
+            novel_clips=novel_clips,
+            num_frames=num_frames,
+            view=view,
+            tile=tile,
+        )
+        self.render_workers = render_workers or os.cpu_count() or 1
+        super().__init__(manifest=[], root=None, **kwargs)
+
+    @property
+    def folder(self) -> Path:
+        """Where the data is."""
+        return cache_dir("data") / f"babyai-{settings_hash(self.settings)}"
+
+    def make(self) -> None:
+        """Render the data, unless it is there."""
+        render_dataset(
+            self.settings,
+            self.folder,
+            workers=self.render_workers,
+            progress=lambda steps, total: track(steps, total=total, what="rendering BabyAI clips"),
+        )
+
+    def manifests(self) -> list[Path]:
+        """Return the manifest of each split."""
+        return manifest_files(self.settings, self.folder)
