@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jepa_vl.data.bad_media import BadMedia
 from jepa_vl.data.base import SampleSet
+from jepa_vl.data.content import EMPTY, MISSING
 from jepa_vl.data.feature_cache import FeatureCache
 from jepa_vl.data.records import Record
 from jepa_vl.data.video import MediaError, read_clip
@@ -40,6 +41,8 @@ class Clip:
     def of(cls, record: Record, content: str) -> Clip:
         """Return the clip of a record whose media's content hash is ``content``."""
         sample = record.sample
+        if content in (MISSING, EMPTY):
+            content += record.path  # two missing files are not the same file
         text = f"{content} {sample.start} {sample.end}"
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         return cls(record.path, sample.start, sample.end, digest, f"sample '{sample.id}' ({record.where})")
@@ -53,8 +56,12 @@ class Clip:
         try:
             video = read_clip(self.path, preprocessing, start=self.start, end=self.end)  # [T, C, H, W]
         except MediaError as error:
-            raise MediaError(f"{self.owner}: {error}") from error
+            raise MediaError(self.complaint(error.reason), reason=error.reason) from error
         return middle_frame(video) if single_frame else video
+
+    def complaint(self, reason: str) -> str:
+        """Say that it cannot be read."""
+        return f"{self.owner}: cannot read '{self.path}': {reason}"
 
 
 def middle_frame(video: Tensor) -> Tensor:

@@ -107,10 +107,10 @@ def _encode(
 ) -> Iterator[bytes]:
     """Yield the bytes of several rows at a time, and enter them in the layout."""
     home = next((p.device for p in encoder.parameters()), torch.device("cpu"))
-    encoder.to(device)
+    encoder.to(device).eval()
     try:
         for several in batches:
-            layout.bad.update({clip.digest: str(c) for clip, c in several if isinstance(c, MediaError)})
+            layout.bad.update({clip.digest: c.reason for clip, c in several if isinstance(c, MediaError)})
             good = [(clip, content) for clip, content in several if isinstance(content, Tensor)]
             if not good:
                 continue

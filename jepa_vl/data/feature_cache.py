@@ -35,7 +35,7 @@ class Layout:
         dtype: ``float32``, ``float16`` or ``bfloat16``.
         rows: Digest of each clip, in the order of the file.
         checks: CRC-32 of each row.
-        bad: Message by digest of the clips that could not be read; they have no row.
+        bad: Why clips could not be read, by digest; they have no row.
     """
 
     shape: tuple[int, int]

@@ -87,7 +87,7 @@ class ManifestData(SampleData):
         self._objective: Objective | None = None
         self._fingerprint: str | None = None  # of a frozen encoder whose tokens are cached
         self._sets: dict[str, ManifestSet] = {}
-        self._bad: dict[str, str] = {}  # message by digest, of clips that were left out
+        self._bad: dict[str, str] = {}  # a message for each clip left out, by its place
 
     # --- what a subclass may override
 
@@ -246,7 +246,7 @@ class ManifestData(SampleData):
         }
         if stage == "fit" and TRAIN not in self.catalogue.splits:
             raise ManifestError(
-                f"{self.catalogue.files}: no sample has the split '{TRAIN}', so there is nothing to train on; "
+                f"{self.catalogue.files}: no sample has the split '{TRAIN}' to train on; "
                 f"there are {', '.join(sorted(self.catalogue.splits))}"
             )
         every = [name for names in by_stage.values() for name in names]

@@ -111,7 +111,7 @@ def check_media(
     found: dict[str, str] = {}
     for several in read_clips(clips, preprocessing, what=what, num_workers=num_workers, max_bad=max_bad):
         found.update(
-            {clip.digest: str(content) for clip, content in several if isinstance(content, MediaError)}
+            {clip.digest: content.reason for clip, content in several if isinstance(content, MediaError)}
         )
     unfinished = note.with_suffix(f".{os.getpid()}.tmp")
     unfinished.write_text(json.dumps(found))
@@ -119,7 +119,7 @@ def check_media(
 
 
 def bad_media(key: str) -> dict[str, str]:
-    """Return what `check_media` noted: message by digest."""
+    """Return what `check_media` noted: why a clip cannot be read, by digest."""
     note = _note(key)
     return json.loads(note.read_text()) if note.exists() else {}
 

@@ -50,7 +50,10 @@ class SetMaker:
             UserError: More media than allowed cannot be read, tokens are not finite, or the disk is full.
         """
         _, clips, single = self._split(name)
-        distinct = list({clip.digest: clip for clip in clips}.values())
+        first: dict[str, Clip] = {}
+        for clip in clips:
+            first.setdefault(clip.digest, clip)
+        distinct = list(first.values())
         preprocessing = self.encoder.preprocessing
         refuse_unreadable(distinct, self.catalogue.content, preprocessing, limit=self.max_bad)
         key = self._key(clips, single)
@@ -78,15 +81,19 @@ class SetMaker:
             )
 
     def make(self, name: str, *, limit: int | None = None) -> tuple[ManifestSet, dict[str, str]]:
-        """Return a sample set of at most ``limit`` samples, and why clips are left out of it, by digest.
+        """Return a set of at most ``limit`` samples, and a message for each clip left out, by its place.
 
         Its tokens come from the cache if `prepare` made one; its media are decoded otherwise.
         """
         records, clips, single = self._split(name)
         key = self._key(clips, single)
         cache = None if self.fingerprint is None else open_cache(key)
-        bad = bad_media(key) if cache is None else cache.bad
-        keep = [i for i, clip in enumerate(clips) if clip.digest not in bad]
+        reasons = bad_media(key) if cache is None else cache.bad
+        bad: dict[str, str] = {}
+        for clip in clips:
+            if clip.digest in reasons:
+                bad.setdefault(f"{clip.path} {clip.start} {clip.end}", clip.complaint(reasons[clip.digest]))
+        keep = [i for i, clip in enumerate(clips) if clip.digest not in reasons]
         if limit is not None:
             # the same samples whatever the run's seed is, or runs could not be compared
             keep = sorted(random.Random(0).sample(keep, min(limit, len(keep))))

@@ -31,7 +31,16 @@ CUT_OFF_SECONDS = 1.0  # how much sooner than its header says a video may end
 
 
 class MediaError(ManifestError):
-    """Media that cannot be read; names the file and says why."""
+    """Media that cannot be read; names the file and says why.
+
+    Args:
+        message: All of it.
+        reason: The part of it that says why.
+    """
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 def read_clip(
@@ -57,7 +66,8 @@ def read_clip(
     try:
         images = _frames(path, preprocessing.num_frames, start, end)
     except (MediaError, *DECODING_ERRORS) as error:
-        raise MediaError(f"cannot read '{path}': {_reason(error)}") from error
+        reason = _reason(error)
+        raise MediaError(f"cannot read '{path}': {reason}", reason=reason) from error
     return torch.stack([_fit(image, preprocessing) for image in images])  # [T, C, H, W]
 
 

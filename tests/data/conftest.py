@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -122,6 +123,18 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@pytest.fixture
+def media() -> SimpleNamespace:
+    """Writers of small media."""
+    return SimpleNamespace(image=write_image, frames=write_frames, video=write_video)
+
+
+@pytest.fixture
+def tiny() -> SimpleNamespace:
+    """Classes of an objective and an encoder, and their collator."""
+    return SimpleNamespace(objective=TinyObjective, encoder=MeanEncoder, collate=collate)
 
 
 @pytest.fixture

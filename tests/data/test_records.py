@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jepa_vl.data.records import read_manifest, read_records, write_manifest
+from jepa_vl.errors import ManifestError
+from jepa_vl.sample import Sample
+
+GOOD = {"id": "a", "media": "a.mp4", "target": "a cat"}
+
+
+def write(path: Path, *lines: object) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def error_of(path: Path) -> str:
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path)
+    return str(caught.value)
+
+
+def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:
+    samples = [
+        Sample(id="a", media="a.mp4", target="ein Käfer\u2028auf zwei Zeilen", start=1.5, end=2.0, label="x"),
+        Sample(id="b", media="b", query="which?", target="red", candidates=("red", "blue"), split="val"),
+    ]
+    write_manifest(tmp_path / "new" / "m.jsonl", samples)
+    assert read_manifest(tmp_path / "new" / "m.jsonl") == samples
+    assert [f.name for f in (tmp_path / "new").iterdir()] == ["m.jsonl"], "a temporary file is left"
+
+
+def test_interrupted_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    write_manifest(path, [Sample(**GOOD)])
+
+    def stop():
+        yield Sample(**{**GOOD, "id": "b"})
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest(path, stop())
+    assert [s.id for s in read_manifest(path)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"id": "b", ', ["not JSON"]),
+        ({**GOOD, "id": "b", "taget": "x"}, ["unknown field 'taget'", "'target'"]),
+        ({"id": "b", "media": "b.mp4"}, ["field 'target' is missing"]),
+        ({**GOOD, "id": "b", "target": ""}, ["field 'target'", "found ''", "at least 1 character"]),
+        ({**GOOD, "id": "b", "target": "  "}, ["target is blank"]),
+        ({**GOOD, "id": "b", "start": "soon"}, ["field 'start'", "found 'soon'", "number"]),
+        ({**GOOD, "id": "b", "start": 3, "end": 2}, ["end (2.0) must lie after start (3.0)"]),
+        ({**GOOD, "id": "b", "candidates": ["x", "y"]}, ["answer 'a cat' is not among candidates"]),
+        (GOOD, ["field 'id'", "'a' stands in line 1 already"]),
+    ],
+)
+def test_a_broken_line_is_named_with_field_and_expectation(
+    tmp_path: Path, line: object, said: list[str]
+) -> None:
+    message = error_of(write(tmp_path / "m.jsonl", GOOD, "", line))
+    for part in [str(tmp_path / "m.jsonl"), "line 3", *said]:
+        assert part in message
+    assert "pydantic" not in message
+    assert "Traceback" not in message
+
+
+def test_an_empty_query_is_fine(tmp_path: Path) -> None:
+    assert read_manifest(write(tmp_path / "m.jsonl", {**GOOD, "query": ""}))[0].query == ""
+
+
+def test_many_broken_lines_show_five_and_a_count(tmp_path: Path) -> None:
+    message = error_of(write(tmp_path / "m.jsonl", *["nonsense"] * 8))
+    assert message.count("not JSON") == 5
+    assert "8 broken line(s)" in message
+    assert "and 3 more" in message
+
+
+def test_empty_missing_and_binary_files_are_told_apart(tmp_path: Path) -> None:
+    assert "holds no sample" in error_of(write(tmp_path / "m.jsonl", "", ""))
+    assert "did you mean 'm.jsonl'?" in error_of(tmp_path / "n.jsonl")
+    assert "no folder" in error_of(tmp_path / "nowhere" / "m.jsonl")
+    (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\x00")
+    assert "not UTF-8" in error_of(tmp_path / "b.jsonl")
+
+
+def test_media_are_relative_to_the_manifest_or_to_root(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.jsonl",
+        GOOD,
+        {**GOOD, "id": "b", "media": "/x.mp4"},
+        {**GOOD, "id": "c", "media": "s3://y"},
+    )
+    assert [r.path for r in read_records(path)] == [str(tmp_path / "a.mp4"), "/x.mp4", "s3://y"]
+    assert read_records(path, root="/other")[0].path == "/other/a.mp4"
+    assert read_records(path)[1].where == f"{path}, line 2"
