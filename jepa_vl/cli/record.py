@@ -24,9 +24,9 @@ class RecipeRecord(Callback):
         self.name = name
         self.recipe = recipe
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the recipe before training begins."""
-        if stage == "fit" and trainer.is_global_zero:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the recipe once all is well, so that a resume that fails leaves the run's own recipe."""
+        if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "config.yaml").write_text(self.recipe, encoding="utf-8")
 

@@ -93,6 +93,7 @@ def _quiet() -> None:
     for expected in (
         "does not have many workers",
         r"module\(s\) in eval mode at the start of training",  # the frozen parts
+        "exists and is not empty",  # the checkpoints of a run that goes on
         "treespec, LeafSpec",  # Lightning's own use of an old torch function
     ):
         warnings.filterwarnings("ignore", f".*{expected}.*")
