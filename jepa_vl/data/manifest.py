@@ -31,7 +31,7 @@ class ManifestData(SampleData):
         eval_batch_size: Evaluation samples in a batch, per process; as in training by default.
         num_workers: Processes that read media, per process; 0 reads in the training process.
         val_split: Split to validate on during training; None for no validation.
-        test_splits: Splits that the test verb evaluates.
+        test_splits: Splits that the test verb evaluates; only ``test`` by default.
         single_frame_baseline: Whether each test split is evaluated a second time with the middle frame only.
         cache_features: Whether a frozen vision encoder's tokens are computed once and kept on disk.
         cache_dtype: Number format of those tokens.
