@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from jepa_vl.callbacks.defaults import default_callbacks
+from jepa_vl.cli.predictions import Predictions
 from jepa_vl.cli.record import RecipeRecord
 from jepa_vl.cli.runs import RUNS
 from jepa_vl.data.base import SampleData
@@ -82,7 +83,8 @@ def make_trainer(parts: Parts, *, folder: Path, name: str, recipe: str) -> Train
         if _wanted(callback, options) and not any(type(callback) is type(o) for o in own)
     ]
     record = RecipeRecord(folder=folder, name=name, recipe=recipe)
-    options["callbacks"] = [record, *own, *defaults]
+    predictions = Predictions(folder=folder, data=parts.data)
+    options["callbacks"] = [record, predictions, *own, *defaults]
     return Trainer(**options)
 
 

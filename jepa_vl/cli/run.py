@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -16,8 +17,11 @@ from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
 from jepa_vl.cli.explain import explain_checkpoint
 from jepa_vl.cli.runs import find_checkpoint, make_room, run_folder
+from jepa_vl.errors import UserError
 from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
+
+INTERRUPTED = 130  # the shell's status of a command stopped by Ctrl-C
 
 
 def run(verb: str, arguments: Arguments) -> int:
@@ -42,34 +46,49 @@ def run(verb: str, arguments: Arguments) -> int:
     if verb == "fit" and checkpoint is None and not parts.trainer.get("fast_dev_run"):
         _keep_earlier_run(folder)
     trainer = make_trainer(parts, folder=folder, name=config.name, recipe=recipe)
-    return _train(verb, trainer, parts, checkpoint, arguments)
+    return _train(verb, trainer, parts, checkpoint, arguments, folder)
 
 
-def _train(verb: str, trainer: Trainer, parts: Parts, checkpoint: Path | None, arguments: Arguments) -> int:
+def _train(
+    verb: str, trainer: Trainer, parts: Parts, checkpoint: Path | None, arguments: Arguments, folder: Path
+) -> int:
+    # predictions are written as they come, and need not be returned
+    more = {"return_predictions": False} if verb == "predict" else {}
     try:
-        getattr(trainer, verb)(parts.objective, datamodule=parts.data, ckpt_path=checkpoint)
+        getattr(trainer, verb)(parts.objective, datamodule=parts.data, ckpt_path=checkpoint, **more)
     except SystemExit:
         if not trainer.interrupted:
             raise
     except RuntimeError as error:
-        if checkpoint is None or (known := explain_checkpoint(error, checkpoint, _name_of(parts))) is None:
+        if checkpoint is None:
+            raise
+        known = explain_checkpoint(error, checkpoint, type(parts.objective).__name__)
+        if known is None:
             raise
         raise known from error
-    if trainer.interrupted:
-        if verb == "fit":
-            configs = "".join(f" --config {c}" for c in arguments.configs)
-            changes = "".join(f" --{k} {v}" for k, v in arguments.overrides if k != "ckpt_path")
-            _say(f"stopped; go on with: jepa-vl fit{configs}{changes} --ckpt_path last")
-        return 130
-    return 0
+    if not trainer.interrupted:
+        return 0
+    if verb == "fit":
+        _say(_how_to_go_on(arguments, folder))
+    return INTERRUPTED
+
+
+def _how_to_go_on(arguments: Arguments, folder: Path) -> str:
+    try:
+        find_checkpoint("last", folder)
+    except UserError:
+        return "stopped before the first checkpoint"
+    words = ["jepa-vl", "fit"]
+    for config in arguments.configs:
+        words += ["--config", config]
+    for key, value in arguments.overrides:
+        if key != "ckpt_path":
+            words += [f"--{key}", value]
+    return f"stopped; go on with: {shlex.join([*words, '--ckpt_path', 'last'])}"
 
 
 def _default_name(arguments: Arguments) -> str:
     return Path(arguments.configs[-1]).stem if arguments.configs else "run"
-
-
-def _name_of(parts: Parts) -> str:
-    return type(parts.objective).__name__
 
 
 @rank_zero_only
