@@ -35,12 +35,11 @@ class Argument:
 
     def accepts(self, value: Any) -> bool:
         """Whether jsonargparse takes ``value`` for this type; true where the type is not known."""
-        if (
-            self.hint is UNKNOWN
-            or self.hint is Any
-            or (self.default is not REQUIRED and value == self.default)
-        ):
+        known = self.hint is not UNKNOWN and self.hint is not Any
+        if not known or (self.default is not REQUIRED and value == self.default):
             return True
+        if value is None:  # to jsonargparse, an argument that is not given
+            return types.NoneType in classes_in(self.hint)
         parser = ArgumentParser(exit_on_error=False)
         try:
             parser.add_argument("--value", type=self.hint)
