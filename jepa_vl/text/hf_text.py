@@ -60,6 +60,8 @@ class HFText(TextEncoder):
             max_length=min(max_length, context_length(self.backbone.config, tokenizer)),
             prompt=prompt,
         )
+        if pooling != "model" and isinstance(getattr(self.backbone, "pooler", None), nn.Module):
+            self.freeze_part(self.backbone.pooler)  # not used: it would never have a gradient
         self.memo: EmbeddingMemo | None = None
         if freeze:
             self.freeze_part(self.backbone)
