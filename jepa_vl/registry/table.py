@@ -19,7 +19,7 @@ class Table:
     """(group, name) → entries. More than one entry is a collision, an error when the name is used."""
 
     def __init__(self) -> None:
-        self._registered: list[Entry] = []
+        self._registered: dict[tuple[str, str, str], Entry] = {}
         self._discovered: list[Entry] | None = None
 
     def register(self, group: str, name: str) -> Callable[[Part], Part]:
@@ -37,8 +37,8 @@ class Table:
             module = sys.modules.get(part.__module__)
             origin = getattr(module, "__file__", None) or part.__module__
             entry = Entry(group, name, target, origin)
-            if entry not in self._registered:
-                self._registered.append(entry)
+            # a module that is imported afresh takes the place of its former self
+            self._registered[group, name, target] = entry
             return part
 
         return decorate
@@ -51,7 +51,7 @@ class Table:
             self._discovered = [*_built_in(), *_installed()]
         found = list(self._discovered)
         targets = {(e.group, e.name, e.target) for e in found}
-        for entry in self._registered:
+        for entry in self._registered.values():
             # the decorator on a built-in or installed class adds nothing
             if (entry.group, entry.name, entry.target) not in targets:
                 found.append(entry)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+Command = Callable[..., tuple[int, str, str]]
+FIT = ("fit", "--config", "tiny.yaml")
+
+
+def checkpoint(path: str = "runs/tiny/checkpoints/last.ckpt") -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)
+
+
+def test_fit_test_and_predict_fill_the_folder_of_the_run(tiny: Path, jepa_vl: Command) -> None:
+    assert jepa_vl(*FIT)[0] == 0
+    run = tiny / "runs" / "tiny"
+    assert {p.name for p in (run / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    assert list(run.glob("events*"))
+    assert checkpoint()["jepa_vl"]["name"] == "tiny"
+
+    status, out, err = jepa_vl("test", "--config", "tiny.yaml")
+    assert status == 0, err
+    assert "retrieval" in out
+    assert json.loads((run / "results.json").read_text())["sets"]["test"]
+
+    assert jepa_vl("validate", "--config", "tiny.yaml")[0] == 0
+    assert jepa_vl("predict", "--config", "tiny.yaml")[0] == 0
+    rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows[:2]] == ["test0/caption", "test0/question"]
+    assert len(rows) == 8
+    assert "answer" not in rows[0]
+    assert rows[1]["answer"] in ("red", "green", "blue", "grey")
+    assert np.load(run / "embeddings.npy").shape == (8, 16)
+
+
+def test_the_saved_recipe_runs_the_same_again(tiny: Path, jepa_vl: Command) -> None:
+    assert jepa_vl(*FIT, "--objective.predictor.layers", "2", "--trainer.max_steps", "3")[0] == 0
+    first = checkpoint()["state_dict"]
+    saved = tiny / "runs" / "tiny" / "config.yaml"
+    recipe = yaml.safe_load(saved.read_text())
+    assert recipe["objective"]["init_args"]["predictor"]["init_args"]["layers"] == 2
+    assert "ckpt_path" not in recipe
+    copy = tiny / "again.yaml"
+    copy.write_text(saved.read_text())
+    assert jepa_vl("fit", "--config", "again.yaml", "--name", "again")[0] == 0
+    second = checkpoint("runs/again/checkpoints/last.ckpt")["state_dict"]
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_an_earlier_run_is_kept_under_a_number(tiny: Path, jepa_vl: Command) -> None:
+    short = (*FIT, "--trainer.max_steps", "1")
+    assert jepa_vl(*short)[0] == 0
+    status, _, err = jepa_vl(*short, "--seed_everything", "2")
+    assert status == 0
+    assert "the earlier run in runs/tiny is now runs/tiny.1" in err
+    assert jepa_vl(*short, "--seed_everything", "3")[0] == 0
+    seeds = {
+        p.name: yaml.safe_load((p / "config.yaml").read_text())["seed_everything"]
+        for p in (tiny / "runs").iterdir()
+    }
+    assert seeds == {"tiny.1": 1, "tiny.2": 2, "tiny": 3}
+
+
+def test_a_run_that_goes_on_in_the_middle_of_an_epoch_equals_one_that_was_never_stopped(
+    tiny: Path, jepa_vl: Command
+) -> None:
+    # an epoch has 4 batches
+    assert jepa_vl(*FIT, "--name", "whole", "--trainer.max_steps", "7")[0] == 0
+    assert jepa_vl(*FIT, "--name", "parts", "--trainer.max_steps", "3")[0] == 0
+    resumed = (*FIT, "--name", "parts", "--trainer.max_steps", "7", "--ckpt_path", "last")
+    assert jepa_vl(*resumed)[0] == 0
+    assert not (tiny / "runs" / "parts.1").exists()
+    whole, parts = (checkpoint(f"runs/{n}/checkpoints/last.ckpt") for n in ("whole", "parts"))
+    assert whole["global_step"] == parts["global_step"] == 7
+    assert all(torch.equal(v, parts["state_dict"][k]) for k, v in whole["state_dict"].items())
+
+
+def test_a_checkpoint_of_another_architecture_is_one_message(tiny: Path, jepa_vl: Command) -> None:
+    assert jepa_vl(*FIT, "--trainer.max_steps", "1")[0] == 0
+    before = (tiny / "runs/tiny/config.yaml").read_text()
+    for key, value, says in (
+        ("objective.predictor.layers", "2", "it lacks predictor."),
+        ("objective.predictor.dim", "32", "where the model's is [32"),
+    ):
+        status, _, err = jepa_vl(*FIT, f"--{key}", value, "--ckpt_path", "last")
+        assert status == 1
+        message = err.strip().splitlines()[-1]
+        assert message.startswith(
+            "error: checkpoint runs/tiny/checkpoints/last.ckpt (of run 'tiny', objective"
+        )
+        assert says in message
+        assert "Traceback" not in err
+    assert (tiny / "runs/tiny/config.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("verb", ["test", "validate", "predict"])
+def test_without_a_checkpoint_an_evaluation_says_what_to_do(tiny: Path, jepa_vl: Command, verb: str) -> None:
+    status, _, err = jepa_vl(verb, "--config", "tiny.yaml")
+    assert status == 1
+    assert "run 'tiny' has no best checkpoint" in err
+    assert "train with `jepa-vl fit` first" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("--data.manifest", "data/manifets.jsonl"), "manifest.jsonl"),
+        (("--data.test_splits", "[tset]"), "test"),
+        (("--data.batch_size", "1"), "batch"),
+        (("--name", "../elsewhere"), "is not the name of a folder under runs/"),
+        (("--trainer.logger", "{class_path: NoSuchLogger}"), "NoSuchLogger"),
+    ],
+)
+def test_what_only_shows_while_building_or_running_is_one_message_too(
+    tiny: Path, jepa_vl: Command, argv: tuple[str, ...], says: str
+) -> None:
+    status, _, err = jepa_vl(*FIT, *argv)
+    assert status in (1, 2)
+    message = err.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    assert says in message
+    assert "Traceback" not in err
+
+
+def test_callbacks_and_switches_of_the_recipe_win(tiny: Path, jepa_vl: Command) -> None:
+    path = "lightning.pytorch.callbacks.ModelCheckpoint"
+    own = f"[{{class_path: {path}, init_args: {{dirpath: mine, save_last: true}}}}]"
+    assert jepa_vl(*FIT, "--name", "own", "--trainer.callbacks", own)[0] == 0
+    assert (tiny / "mine" / "last.ckpt").exists()
+    switches = ("--trainer.enable_checkpointing", "false", "--trainer.logger", "false")
+    status, _, err = jepa_vl(*FIT, "--name", "off", *switches, "--trainer.enable_progress_bar", "false")
+    assert status == 0, err
+    assert not (tiny / "runs" / "off" / "checkpoints").exists()
+
+
+def test_a_trial_run_leaves_the_earlier_run_alone(tiny: Path, jepa_vl: Command) -> None:
+    assert jepa_vl(*FIT, "--trainer.max_steps", "1")[0] == 0
+    assert jepa_vl(*FIT, "--trainer.fast_dev_run", "true")[0] == 0
+    assert not (tiny / "runs" / "tiny.1").exists()
+
+
+def test_print_config_says_everything_and_runs_nothing(tiny: Path, jepa_vl: Command) -> None:
+    status, out, _ = jepa_vl(*FIT, "--print_config")
+    assert status == 0
+    recipe = yaml.safe_load(out)
+    assert recipe["objective"]["init_args"]["loss"]["init_args"]["temperature"] == 0.07
+    assert not (tiny / "runs").exists()
