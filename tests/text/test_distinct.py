@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import torch
+
+from jepa_vl.sample import TextTokens
+from jepa_vl.text.distinct import distinct_rows
+from jepa_vl.text.memo import ROWS, EmbeddingMemo
+
+
+def rows_of(*rows: list[int]) -> TextTokens:
+    length = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
+    mask = torch.tensor([[True] * len(row) + [False] * (length - len(row)) for row in rows])
+    return TextTokens(ids, mask)
+
+
+def test_distinct_rows_give_every_row_back():
+    text = rows_of([5, 6], [7], [5, 6], [7, 0], [])
+    distinct, where = distinct_rows(text)
+    assert len(distinct.ids) == 4
+    assert torch.equal(distinct.mask[where], text.mask)
+    assert torch.equal(distinct.ids[where][text.mask], text.ids[text.mask])
+
+
+def test_a_row_that_ends_with_the_padding_id_is_another_text():
+    distinct, where = distinct_rows(rows_of([7], [7, 0]))
+    assert len(distinct.ids) == 2
+    assert where[0] != where[1]
+
+
+def lengths(text: TextTokens) -> torch.Tensor:
+    return torch.stack((text.mask.sum(1).float(), (text.ids * text.mask).sum(1).float()), dim=1)
+
+
+def test_the_memory_returns_what_the_encoder_says_in_order():
+    texts = rows_of(*[[i] * (i % 11) for i in range(1, 3 * ROWS)])
+    memo = EmbeddingMemo(lengths)
+    for _ in range(2):
+        assert torch.equal(memo(texts), lengths(texts))
+
+
+def test_a_full_memory_goes_on_without_remembering(monkeypatch):
+    monkeypatch.setattr("jepa_vl.text.memo.MOST", 2)
+    calls = []
+    memo = EmbeddingMemo(lambda text: calls.append(1) or lengths(text))
+    for _ in range(2):
+        assert torch.equal(memo(rows_of([1], [2], [3])), lengths(rows_of([1], [2], [3])))
+    assert len(calls) == 2
+
+
+def test_the_encoder_always_sees_blocks_of_one_size():
+    shapes = set()
+    memo = EmbeddingMemo(lambda text: shapes.add(tuple(text.ids.shape)) or lengths(text))
+    memo(rows_of([1] * 3))
+    memo(rows_of([2] * 5, [3] * 20, [4] * 20))
+    assert shapes == {(ROWS, 8), (ROWS, 24)}
