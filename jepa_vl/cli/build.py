@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, Namespace
 from lightning import Callback, Trainer, seed_everything
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -17,7 +18,7 @@ from jepa_vl.cli.predictions import Predictions
 from jepa_vl.cli.record import RecipeRecord
 from jepa_vl.cli.runs import RUNS
 from jepa_vl.data.base import SampleData
-from jepa_vl.errors import RecipeError
+from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.objectives.base import Objective
 from jepa_vl.recipe.resolve import PLAIN
 from jepa_vl.tasks.base import Task
@@ -61,9 +62,20 @@ def parse(parser: LightningArgumentParser, values: dict[str, Any]) -> Namespace:
 
 
 def build(parser: LightningArgumentParser, config: Namespace) -> Parts:
-    """Seed every generator and build the parts, always in the same order."""
+    """Seed every generator and build the parts, always in the same order.
+
+    Raises:
+        UserError: A part refuses its arguments.
+    """
     seed_everything(config.seed_everything, workers=True, verbose=False)
-    built = parser.instantiate_classes(config)
+    try:
+        built = parser.instantiate_classes(config)
+    except Exception as error:
+        # jsonargparse wraps what a constructor raises into errors of its own, with the whole recipe
+        known = _first_user_error(error)
+        if known is None:
+            raise
+        raise known from None
     built.data.attach(built.objective)
     return Parts(built.objective, built.data, list(built.tasks), dict(built.trainer))
 
@@ -85,7 +97,16 @@ def make_trainer(parts: Parts, *, folder: Path, name: str, recipe: str) -> Train
     record = RecipeRecord(folder=folder, name=name, recipe=recipe)
     predictions = Predictions(folder=folder, data=parts.data)
     options["callbacks"] = [record, predictions, *own, *defaults]
-    return Trainer(**options)
+    try:
+        return Trainer(**options)
+    except (MisconfigurationException, ValueError) as error:
+        raise RecipeError(f"trainer: {error}") from error
+
+
+def _first_user_error(error: BaseException | None) -> UserError | None:
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _wanted(callback: Callback, options: dict[str, Any]) -> bool:

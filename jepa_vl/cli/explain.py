@@ -26,6 +26,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
             f"the disk is full{where}; free some space, or set JEPA_VL_CACHE to a folder on another disk",
             1,
         )
+    if type(error).__name__ == "MisconfigurationException" or "`val_check_interval`" in text:
+        return f"trainer: {text}", 2
     if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in text:
         return f"out of memory: {text.splitlines()[0]} Try a smaller --data.batch_size", 1
     return None

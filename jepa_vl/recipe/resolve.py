@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -126,8 +127,28 @@ def _value(recipe: Recipe, key: Key, argument: Argument, value: Any) -> Any:
     settings = next((c for c in classes_in(argument.hint) if dataclasses.is_dataclass(c)), None)
     if settings is not None and isinstance(value, dict):
         return _arguments(recipe, key, settings, value)
+    if isinstance(value, list) and any(_names_class(v) for v in value):
+        value = [_other(recipe, (*key, i), v) if _names_class(v) else v for i, v in enumerate(value)]
+    elif _names_class(value):
+        value = _other(recipe, key, value)
     _check_leaf(recipe, key, argument, value)
     return value
+
+
+def _names_class(value: Any) -> bool:
+    return isinstance(value, dict) and "." in str(value.get("class_path", ""))
+
+
+def _other(recipe: Recipe, key: Key, value: dict[str, Any]) -> dict[str, Any]:
+    """Check a class that is no part of ours, a callback or a logger of Lightning's say."""
+    module, _, name = value["class_path"].rpartition(".")
+    try:
+        part = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise recipe.error(
+            (*key, "class_path"), f"'{value['class_path']}' cannot be imported: {error}"
+        ) from error
+    return {**value, "init_args": _arguments(recipe, (*key, "init_args"), part, value.get("init_args") or {})}
 
 
 def _group_of(argument: Argument) -> str | None:

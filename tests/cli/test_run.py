@@ -115,6 +115,9 @@ def test_without_a_checkpoint_an_evaluation_says_what_to_do(tiny: Path, jepa_vl:
         (("--data.batch_size", "1"), "batch"),
         (("--name", "../elsewhere"), "is not the name of a folder under runs/"),
         (("--trainer.logger", "{class_path: NoSuchLogger}"), "NoSuchLogger"),
+        (("--trainer.strategy", "no-such"), "trainer: You selected an invalid strategy name"),
+        (("--trainer.val_check_interval", "100"), "`val_check_interval` (100) must be less than or equal"),
+        (("--objective.predictor.heads", "3"), "found dim 16, heads 3"),
     ],
 )
 def test_what_only_shows_while_building_or_running_is_one_message_too(

@@ -201,6 +201,17 @@ def test_a_mistake_on_the_command_line_says_so() -> None:
     assert "did you mean 'bf16-mixed'" in said
 
 
+@pytest.mark.parametrize("value", ["{}", "[{}]"])
+def test_classes_that_are_no_parts_of_ours_are_checked_too(value: str) -> None:
+    path = "lightning.pytorch.callbacks.ModelCheckpoint"
+    typo = value.format(f"{{class_path: {path}, init_args: {{monitr: x}}}}")
+    assert "unknown argument of ModelCheckpoint; did you mean 'monitor'" in complaint(
+        RECIPE, ("trainer.callbacks", typo)
+    )
+    missing = value.format(f"{{class_path: {path}s}}")
+    assert f"'{path}s' cannot be imported" in complaint(RECIPE, ("trainer.callbacks", missing))
+
+
 def test_a_null_part_stays_null() -> None:
     values = resolved(RECIPE.replace("word: info_nce", "loss: null"))
     assert values["objective"]["init_args"]["loss"] is None
