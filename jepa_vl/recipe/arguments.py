@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -56,6 +58,7 @@ class Argument:
 def arguments_of(part: Callable[..., Any]) -> dict[str, Argument]:
     """Arguments of a class or function; those behind ``**kwargs`` are the parent classes'."""
     found: dict[str, Argument] = {}
+    decided: set[str] = set()  # what a class passes to its parent itself
     for function, docs in _constructors(part):
         try:
             hints = typing.get_type_hints(function)
@@ -65,12 +68,24 @@ def arguments_of(part: Callable[..., Any]) -> dict[str, Argument]:
         if isinstance(part, type):
             parameters = parameters[1:]  # self
         for p in parameters:
-            if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name in found:
+            if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name in found or p.name in decided:
                 continue
             found[p.name] = Argument(p.name, hints.get(p.name, UNKNOWN), p.default, docs.get(p.name, ""))
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
+        decided |= _passed_to_parent(function)
     return found
+
+
+def _passed_to_parent(init: Callable[..., Any]) -> set[str]:
+    """Names that a constructor gives in ``super().__init__(name=…, **kwargs)``."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, SyntaxError):  # no source, as in a zip file
+        return set()
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    to_parent = (call for call in calls if ast.unparse(call.func).endswith("super().__init__"))
+    return {keyword.arg for call in to_parent for keyword in call.keywords if keyword.arg}
 
 
 def _constructors(part: Callable[..., Any]) -> Iterator[tuple[Callable[..., Any], dict[str, str]]]:

@@ -34,6 +34,11 @@ class Shut(Parent):
     def __init__(self, *, only: int | None = None) -> None: ...
 
 
+class Decided(Child):
+    def __init__(self, *, more: int = 0, **kwargs: Any) -> None:
+        super().__init__(name=f"x{more}", size=3.0, **kwargs)
+
+
 @dataclass
 class Settings:
     lr: float = 1e-3
@@ -49,6 +54,10 @@ def test_arguments_behind_kwargs_are_the_parents_and_the_child_goes_first() -> N
 
 def test_without_kwargs_the_parents_arguments_are_not_offered() -> None:
     assert list(arguments_of(Shut)) == ["only"]
+
+
+def test_what_a_class_passes_to_its_parent_itself_is_not_offered() -> None:
+    assert list(arguments_of(Decided)) == ["more", "frozen"]
 
 
 def test_a_dataclass_and_a_function_have_arguments_too() -> None:
