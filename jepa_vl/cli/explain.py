@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         text = worker.group(1).strip()
     if isinstance(error, UserError):
         return text, error.exit_status
-    if isinstance(error, OSError) and (error.errno == errno.ENOSPC or "No space left on device" in text):
-        where = f" while writing {error.filename}" if error.filename else ""
-        return (
-            f"the disk is full{where}; free some space, or set JEPA_VL_CACHE to a folder on another disk",
-            1,
-        )
+    # the second is how torch.save says it
+    if "No space left on device" in text or ("inline_container.cc" in text and "unexpected pos" in text):
+        file = getattr(error, "filename2", None) or getattr(error, "filename", None)
+        where = f" while writing {file}" if file else ""
+        return f"the disk is full{where}; free some space, or put the cache elsewhere with JEPA_VL_CACHE", 1
     if type(error).__name__ == "MisconfigurationException" or "`val_check_interval`" in text:
         return f"trainer: {text}", 2
     if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in text:

@@ -29,10 +29,14 @@ def through_a_worker(error: Exception) -> Exception:
 
 
 @pytest.mark.parametrize(("kind", "status"), [(UserError, 1), (ManifestError, 1), (RecipeError, 2)])
-def test_an_error_from_a_data_worker_loses_the_workers_trace(kind: type[UserError], status: int) -> None:
-    error = through_a_worker(kind("clip 'a' is broken:\nno frames"))
+def test_each_kind_of_user_error_has_its_status(kind: type[UserError], status: int) -> None:
+    assert explain(kind("why")) == ("why", status)
+
+
+def test_an_error_from_a_data_worker_loses_the_workers_trace() -> None:
+    error = through_a_worker(ManifestError("clip 'a' is broken:\nno frames"))
     assert "Traceback" in str(error)
-    assert explain(error) == ("clip 'a' is broken:\nno frames", status)
+    assert explain(error) == ("clip 'a' is broken:\nno frames", 1)
 
 
 def test_a_full_disk_is_one_message_here_and_from_a_worker() -> None:
@@ -42,6 +46,13 @@ def test_a_full_disk_is_one_message_here_and_from_a_worker() -> None:
     assert "the disk is full while writing /cache/x.npy" in message
     assert "JEPA_VL_CACHE" in message
     assert (explain(through_a_worker(full)) or ("", 0))[0].startswith("the disk is full")
+
+
+def test_a_full_disk_under_a_checkpoint_names_the_checkpoint_or_at_least_the_cause() -> None:
+    moved = OSError(errno.ENOSPC, "No space left on device", "/tmp/x", None, "runs/a/checkpoints/last.ckpt")
+    assert "while writing runs/a/checkpoints/last.ckpt;" in (explain(moved) or ("", 0))[0]
+    torchs = RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 576 vs 534")
+    assert (explain(torchs) or ("", 0))[0].startswith("the disk is full; ")
 
 
 def test_too_little_memory_is_one_message() -> None:
