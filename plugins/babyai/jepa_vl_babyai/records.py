@@ -1,4 +1,4 @@
-"""A clip's samples: one caption and its questions, as records of the manifest."""
+"""A clip's samples: its caption, its event class and its questions, as records of the manifest."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from jepa_vl_babyai import questions
 from jepa_vl_babyai.captions import caption, class_name, meaning
 from jepa_vl_babyai.events import Clip
 from jepa_vl_babyai.settings import Settings
+
+#: Asked for the event class, the paper's prompt for classification (Fig. 2).
+ACTION_QUERY = "what is the action shown?"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Chosen:
 def samples(chosen: Sequence[Chosen], settings: Settings) -> Iterator[Sample]:
     """Yield the samples of a split. What is popular there is asked about by ``presence/popular``.
 
-    In training a clip has one presence question, whose way goes round; elsewhere it has all three. The
+    In training a clip has two presence questions, whose ways go round; elsewhere it has all three. The
     answers of each way take turns, so that guessing is right half the time.
     """
     popular = questions.frequent([c.clip for c in chosen])
@@ -55,16 +58,24 @@ def samples(chosen: Sequence[Chosen], settings: Settings) -> Iterator[Sample]:
         rng = np.random.default_rng([settings.seed, *c.split.encode(), c.number])
         said = caption(c.clip, int(rng.integers(1000)))
         verb = c.clip.event.verb
-        yield _sample(c, "caption", target=said, label=class_name(c.clip), group=meaning(c.clip), kind=verb)
+        name = class_name(c.clip)
+        yield _sample(c, "caption", target=said, group=meaning(c.clip), kind=verb)
+        yield _sample(c, "action", query=ACTION_QUERY, target=name, label=name, kind=verb)
         asked = [questions.attribute(c.clip), questions.count(c.clip, rng)]
-        for way in (ways[c.number % len(ways)],) if c.split == "train" else ways:
+        for way in [w for i, w in enumerate(ways) if c.split != "train" or i != c.number % len(ways)]:
             question = questions.presence(c.clip, way, yes=yes_next[way], popular=popular, rng=rng)
             yes_next[way] ^= question is not None
             asked.append(question)
         for q in asked:
             if q is not None:
-                name = q.kind.replace("/", "-")
-                yield _sample(c, name, query=q.query, target=q.answer, candidates=q.candidates, kind=q.kind)
+                yield _sample(
+                    c,
+                    q.kind.replace("/", "-"),
+                    query=q.query,
+                    target=q.answer,
+                    candidates=q.candidates,
+                    kind=q.kind,
+                )
 
 
 def _sample(c: Chosen, name: str, **fields: Any) -> Sample:

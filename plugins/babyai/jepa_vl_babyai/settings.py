@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jepa_vl.errors import RecipeError
 
 #: Raised by one whenever the same settings give other data, so that caches of it are not reused.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 COLOURS = ("blue", "green", "grey", "purple", "red", "yellow")
 PORTABLE = ("ball", "box", "key")
@@ -51,7 +51,7 @@ class Settings:
 
     Attributes:
         seed: Of all randomness; equal settings give equal bytes.
-        train_clips: Clips of split `train`; each brings a caption and three questions.
+        train_clips: Clips of split `train`; each brings a caption, its class and four questions.
         val_clips: Clips of split `val`.
         test_clips: Clips of split `test`.
         novel_clips: Clips of split `novel`, the held-out combinations.

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jepa_vl_babyai import render
+from jepa_vl_babyai.records import ACTION_QUERY
 from jepa_vl_babyai.render import is_complete, manifest_files, render_dataset, settings_hash
 from jepa_vl_babyai.settings import ALL_CLASSES, HELD_OUT, SPLITS, Settings
 from jepa_vl_babyai.sheet import contact_sheet
@@ -82,11 +83,14 @@ def test_splits_share_no_episode(rendered: Path) -> None:
 
 def test_held_out_combinations_are_in_novel_and_nowhere_else(rendered: Path) -> None:
     def combinations(split: str) -> set[tuple[str, ...]]:
-        return {tuple(s.group.split("|")[:3]) for s in read(rendered, split) if s.label and s.group}
+        return {tuple(s.group.split("|")[:3]) for s in read(rendered, split) if s.group}
 
-    assert combinations("novel") <= HELD_OUT
+    assert set() < combinations("novel") <= HELD_OUT
+    labels = {split: {s.label for s in read(rendered, split) if s.label} for split in SPLITS}
+    assert labels["novel"]
     for split in ("train", "val", "test"):
         assert not combinations(split) & HELD_OUT
+        assert not labels[split] & labels["novel"]
     said = " ".join(s.target for split in ("train", "val", "test") for s in read(rendered, split))
     for verb, colour, kind in HELD_OUT:
         if verb in ("put next to", "open"):
@@ -108,7 +112,8 @@ def test_questions_do_not_hold_their_answers_and_yes_is_as_frequent_as_no(render
         answers: Counter[tuple[str | None, str]] = Counter()
         for sample in read(rendered, split):
             if sample.candidates is None:
-                assert not sample.query
+                assert sample.query in ("", ACTION_QUERY)
+                assert sample.label in (None, sample.target)
                 continue
             assert sample.target in sample.candidates
             assert sample.target not in sample.query.split()
