@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
@@ -112,6 +114,24 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def select(self, rows: Sequence[int]) -> Batch:
+        """Return the batch of these rows, in this order."""
+        if list(rows) == list(range(len(self))):
+            return self
+        at = torch.as_tensor(rows, dtype=torch.long, device=self.index.device)
+
+        def pick(value: Tensor | TextTokens) -> Tensor | TextTokens:
+            if isinstance(value, TextTokens):
+                return replace(value, ids=value.ids[at], mask=value.mask[at])
+            return value[at]
+
+        picked: dict[str, Any] = {
+            f.name: pick(value)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor | TextTokens)
+        }
+        return replace(self, samples=[self.samples[i] for i in rows], **picked)
 
     def to(self, device: Any, non_blocking: bool = False) -> Batch:
         """Return a copy with every tensor on ``device``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,7 @@ from jepa_vl.language.base import LanguageModel
 from jepa_vl.language.greedy import greedy
 from jepa_vl.language.likelihood import log_likelihoods, token_losses
 from jepa_vl.language.prefix import last_real, read_prefix
+from jepa_vl.metrics.embedding_health import effective_rank, embedding_std
 from jepa_vl.objectives.base import GENERATE, SCORE, Collator
 from jepa_vl.objectives.collate import Collate
 from jepa_vl.objectives.trained import TrainedObjective
@@ -19,6 +21,8 @@ from jepa_vl.predictors.projection import VisualProjection
 from jepa_vl.sample import Batch
 from jepa_vl.schedule import OptimizerSettings
 from jepa_vl.vision.base import VisionEncoder
+
+RECALL_SAMPLES = 16
 
 
 class TokenObjective(TrainedObjective):
@@ -57,8 +61,31 @@ class TokenObjective(TrainedObjective):
         # each token of the global batch counts the same, however they are spread over ranks
         tokens = sum_ranks(torch.tensor(float(len(losses)), device=losses.device)) / world().size
         loss = losses.sum() / tokens
-        self.log_train(batch, loss, perplexity=loss.detach().exp())
+        numbers = {"perplexity": loss.detach().exp()}
+        if self.logs_now:
+            numbers |= self._health(batch)
+        self.log_train(batch, loss, **numbers)
         return loss
+
+    @torch.no_grad()
+    def _health(self, batch: Batch) -> dict[str, Tensor]:
+        """What `jepa` logs, as far as a language model has it.
+
+        ``ln_v`` is the loss of a model that has learned nothing. The states are those after the last
+        position of the prefix, of which the target's first token is predicted. The recall is among the
+        targets of the batch's first samples, for it needs every pair of video and target.
+        """
+        states = read_prefix(self.language_model, *self._prefix(batch)).last  # [B, d]
+        few = batch.select(range(min(len(batch), RECALL_SAMPLES)))
+        texts = [sample.target for sample in few.samples]
+        likeliest = torch.stack(self.score(few, [texts] * len(few))).argmax(dim=1)  # [few]
+        vocabulary = self.language_model.logits(states[:1]).shape[-1]
+        return {
+            "ln_v": torch.tensor(math.log(vocabulary)),
+            "in_batch_recall": (few.group[likeliest] == few.group).float().mean(),
+            "state_std": embedding_std(states),
+            "state_effective_rank": effective_rank(states),
+        }
 
     @torch.no_grad()
     def score(self, batch: Batch, candidates: Sequence[Sequence[str]]) -> list[Tensor]:

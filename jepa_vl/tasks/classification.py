@@ -17,7 +17,7 @@ from jepa_vl.metrics.ranks import hits_at, ranks_of_scores
 from jepa_vl.objectives.base import EMBED, SCORE, Objective
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.tasks.base import Example, Result
-from jepa_vl.tasks.indexed import IndexedTask, episodes, select
+from jepa_vl.tasks.indexed import IndexedTask, episodes
 
 
 class ClassificationTask(IndexedTask):
@@ -83,7 +83,7 @@ class ClassificationTask(IndexedTask):
         if embedding is not None:
             scores = embedding[rows].float() @ self._class_embeddings(objective).T  # [n, K]
         else:
-            each = objective.score(select(batch, rows), [self._texts] * len(rows))
+            each = objective.score(batch.select(rows), [self._texts] * len(rows))
             scores = torch.stack(each).float().unflatten(1, (len(self.labels), -1)).mean(-1)  # [n, K]
         right = torch.tensor([self._class[str(batch.samples[i].label)] for i in rows])  # [n]
         positive = torch.nn.functional.one_hot(right, len(self.labels)).bool()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from jepa_vl.data.base import SampleSet
-from jepa_vl.sample import Batch, Sample, TextTokens
+from jepa_vl.sample import Sample
 from jepa_vl.tasks.base import Example, Result, Task
 
 
@@ -85,28 +83,6 @@ class IndexedTask(Task):
         """Return predictions evenly spread over the samples, as of the last `compute`."""
         step = max(1, len(self._examples) // most)
         return self._examples[::step][:most]
-
-
-def select(batch: Batch, rows: Sequence[int]) -> Batch:
-    """Return the batch of these rows only."""
-    if len(rows) == len(batch):
-        return batch
-    at = torch.as_tensor(rows, dtype=torch.long, device=batch.index.device)
-
-    def pick(value: Any) -> Any:
-        if isinstance(value, TextTokens):
-            return replace(value, ids=value.ids[at], mask=value.mask[at])
-        return None if value is None else value[at]
-
-    return Batch(
-        samples=[batch.samples[i] for i in rows],
-        index=pick(batch.index),
-        group=pick(batch.group),
-        query=pick(batch.query),
-        target=pick(batch.target),
-        video=pick(batch.video),
-        tokens=pick(batch.tokens),
-    )
 
 
 def episodes(samples: Sequence[Sample]) -> list[str]:

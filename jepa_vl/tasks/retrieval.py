@@ -25,7 +25,7 @@ from jepa_vl.metrics.ranks import (
 from jepa_vl.objectives.base import EMBED, SCORE, Objective
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.tasks.base import Example, Result
-from jepa_vl.tasks.indexed import IndexedTask, episodes, select
+from jepa_vl.tasks.indexed import IndexedTask, episodes
 
 #: A slice of the queries → their scores ``[q, G]`` over the whole gallery.
 Scores = Callable[[slice], Tensor]
@@ -100,7 +100,7 @@ class RetrievalTask(IndexedTask):
         small = set(self._small)
         rows = [i for i in rows if int(batch.index[i]) in small]
         if rows:
-            scores = objective.score(select(batch, rows), [self._small_texts] * len(rows))
+            scores = objective.score(batch.select(rows), [self._small_texts] * len(rows))
             self.append(batch.index[rows], vector=torch.stack(scores))
 
     def results(self, positions: list[int], columns: dict[str, Tensor]) -> list[Result]:

@@ -16,7 +16,7 @@ from jepa_vl.metrics.ranks import TIE
 from jepa_vl.objectives.base import EMBED, SCORE, Objective
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.tasks.base import Example, Result
-from jepa_vl.tasks.indexed import IndexedTask, episodes, select
+from jepa_vl.tasks.indexed import IndexedTask, episodes
 
 
 class VQATask(IndexedTask):
@@ -63,7 +63,7 @@ class VQATask(IndexedTask):
                 similarity[i, [self._texts[text] for text in texts]] for i, texts in enumerate(candidates)
             ]
         else:
-            each = [s.float().cpu() for s in objective.score(select(batch, rows), candidates)]
+            each = [s.float().cpu() for s in objective.score(batch.select(rows), candidates)]
         scores = pad_sequence(each, batch_first=True, padding_value=-torch.inf)  # [n, K]
         best = scores.max(dim=1, keepdim=True)
         level = scores >= best.values - TIE

@@ -38,6 +38,23 @@ def test_token_overfits_one_batch_and_says_it(any_token, batch_of, fit):
     assert any_token.generate(batch) == [sample.target for sample in batch.samples]
     targets = [sample.target for sample in batch.samples]
     assert [int(s.argmax()) for s in any_token.score(batch, [targets] * 4)] == [0, 1, 2, 3]
+    assert logged["train/in_batch_recall"] == 1
+
+
+def test_token_logs_what_shows_a_loss_that_learned_nothing(any_token, batch_of, fit):
+    logged = fit(any_token, batch_of, steps=2)
+    names = {
+        "loss",
+        "ln_v",
+        "in_batch_recall",
+        "perplexity",
+        "grad_norm",
+        "state_std",
+        "state_effective_rank",
+    }
+    assert {f"train/{name}" for name in names} <= set(logged)
+    vocabulary = any_token.language_model.logits(torch.zeros(1, any_token.language_model.dim)).shape[-1]
+    assert math.isclose(float(logged["train/ln_v"]), math.log(vocabulary), rel_tol=1e-5)
 
 
 def test_jepa_logs_what_shows_a_collapse_or_a_loss_that_learned_nothing(jepa, batch_of, fit):

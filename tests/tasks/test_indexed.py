@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from jepa_vl.sample import Batch, Sample, TextTokens
+from jepa_vl.sample import Sample
 from jepa_vl.tasks.base import Example, Result
-from jepa_vl.tasks.indexed import IndexedTask, episodes, select
+from jepa_vl.tasks.indexed import IndexedTask, episodes
 
 
 class Columns(IndexedTask):
@@ -73,22 +73,6 @@ def test_examples_are_spread_over_the_samples() -> None:
     sample = Sample(id="a", media="a", target="a")
     task._examples = [Example(sample, str(i), "") for i in range(100)]
     assert [int(e.predicted) for e in task.examples(4)] == [0, 25, 50, 75]
-
-
-def test_select_takes_the_same_rows_of_everything() -> None:
-    samples = [Sample(id=str(i), media="m", target="t") for i in range(4)]
-    at = torch.arange(4)
-    query = TextTokens(at[:, None], at[:, None] > 0, truncated=1)
-    target = TextTokens(at[:, None] * 10, at[:, None] > 1)
-    batch = select(Batch(samples, at, at * 2, query, target, tokens=at[:, None, None].float()), [3, 1])
-    assert [s.id for s in batch.samples] == ["3", "1"]
-    assert batch.index.tolist() == [3, 1]
-    assert batch.group.tolist() == [6, 2]
-    assert batch.query.ids.tolist() == [[3], [1]]
-    assert batch.target.mask.tolist() == [[True], [False]]
-    assert batch.tokens is not None
-    assert batch.tokens.flatten().tolist() == [3, 1]
-    assert batch.video is None
 
 
 def test_samples_without_an_episode_are_resampled_alone() -> None:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from jepa_vl.sample import Batch, Sample, TextTokens
+
+
+def sample(**fields: object) -> Sample:
+    return Sample.model_validate({"id": "a", "media": "a.mp4", "target": "a ball", **fields})
+
+
+def batch() -> Batch:
+    samples = [sample(id=str(i)) for i in range(4)]
+    at = torch.arange(4)
+    query = TextTokens(at[:, None], at[:, None] > 0, truncated=1)
+    target = TextTokens(at[:, None] * 10, at[:, None] > 1)
+    return Batch(samples, at, at * 2, query, target, tokens=at[:, None, None].float())
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"target": "  "}, "blank"),
+        ({"start": 3, "end": 2}, "must lie after start"),
+        ({"candidates": ["a box"]}, "not among candidates"),
+        ({"candidates": ["a box"], "answer": "a key"}, "'a key' is not among"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_sample_that_contradicts_itself_is_refused(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        sample(**fields)
+
+
+def test_equal_targets_are_one_group_unless_the_manifest_says_otherwise() -> None:
+    assert sample(id="a").group_id == sample(id="b").group_id
+    assert sample(group="x").group_id != sample().group_id
+    assert sample(group="x").group_id == sample(group="x", target="another").group_id
+
+
+def test_group_ids_are_the_same_in_every_process() -> None:
+    """Python's own hash is not: it would make negatives of equal texts on two ranks."""
+    code = "from jepa_vl.sample import Sample; print(Sample(id='a', media='a', target='a ball').group_id)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == sample().group_id
+
+
+def test_select_takes_the_same_rows_of_everything() -> None:
+    picked = batch().select([3, 1])
+    assert [s.id for s in picked.samples] == ["3", "1"]
+    assert picked.index.tolist() == [3, 1]
+    assert picked.group.tolist() == [6, 2]
+    assert picked.query.ids.tolist() == [[3], [1]]
+    assert picked.target.mask.tolist() == [[True], [False]]
+    assert picked.tokens is not None
+    assert picked.tokens.flatten().tolist() == [3, 1]
+    assert picked.video is None
+
+
+def test_select_of_another_order_is_not_the_batch_itself() -> None:
+    whole = batch()
+    assert whole.select(range(4)) is whole
+    assert [s.id for s in whole.select([3, 2, 1, 0]).samples] == ["3", "2", "1", "0"]
+
+
+def test_every_tensor_moves() -> None:
+    moved = batch().to("meta")
+    tensors = [moved.index, moved.group, moved.query.ids, moved.query.mask, moved.target.ids, moved.tokens]
+    assert all(t is not None and t.device.type == "meta" for t in tensors)
+    assert moved.query.truncated == 1
