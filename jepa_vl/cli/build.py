@@ -92,7 +92,7 @@ def make_trainer(parts: Parts, *, folder: Path, name: str, recipe: str) -> Train
     defaults = [
         callback
         for callback in default_callbacks(run_dir=folder, tasks=parts.tasks, data=parts.data)
-        if _wanted(callback, options) and not any(type(callback) is type(o) for o in own)
+        if _wanted(callback, options) and not any(_replaces(o, callback) for o in own)
     ]
     record = RecipeRecord(folder=folder, name=name, recipe=recipe)
     predictions = Predictions(folder=folder, data=parts.data)
@@ -107,6 +107,11 @@ def _first_user_error(error: BaseException | None) -> UserError | None:
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _replaces(own: Callback, default: Callback) -> bool:
+    """Whether a recipe's own callback takes the place of one of ours; there is one progress bar at most."""
+    return type(own) is type(default) or (isinstance(own, ProgressBar) and isinstance(default, ProgressBar))
 
 
 def _wanted(callback: Callback, options: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
 from jepa_vl.cli.explain import explain_checkpoint
-from jepa_vl.cli.runs import find_checkpoint, make_room, run_folder
+from jepa_vl.cli.runs import best_or_last, find_checkpoint, make_room, run_folder
 from jepa_vl.errors import UserError
 from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
@@ -39,7 +39,7 @@ def run(verb: str, arguments: Arguments) -> int:
     if arguments.print_config:
         sys.stdout.write(parser.dump(config))
         return 0
-    wanted = config.pop("ckpt_path") or (None if verb == "fit" else "best")
+    wanted = config.pop("ckpt_path") or (None if verb == "fit" else best_or_last(folder))
     checkpoint = find_checkpoint(wanted, folder) if wanted else None
     recipe = parser.dump(config)
     parts = build(parser, config)

@@ -38,6 +38,12 @@ def make_room(folder: Path) -> Path | None:
     return kept
 
 
+def best_or_last(folder: Path) -> str:
+    """Return what is evaluated when nothing is said: ``last`` where a run was never validated."""
+    there = {name for name in ("best", "last") if (folder / "checkpoints" / f"{name}.ckpt").exists()}
+    return "last" if there == {"last"} else "best"
+
+
 def find_checkpoint(wanted: str, folder: Path) -> Path:
     """Return the file that ``best``, ``last`` or a path means.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jepa_vl.cli.runs import find_checkpoint, make_room, run_folder
+from jepa_vl.cli.runs import best_or_last, find_checkpoint, make_room, run_folder
 from jepa_vl.errors import RecipeError, UserError
 
 
@@ -62,3 +62,13 @@ def test_half_a_checkpoint_is_noticed_before_it_is_loaded(tmp_path: Path) -> Non
     half.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"half\.ckpt is not a checkpoint, or only half of one"):
         find_checkpoint(str(half), tmp_path)
+
+
+def test_a_run_that_was_never_validated_is_evaluated_by_its_last_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    assert best_or_last(tmp_path) == "best"  # whose absence is then the error
+    (folder / "last.ckpt").touch()
+    assert best_or_last(tmp_path) == "last"
+    (folder / "best.ckpt").touch()
+    assert best_or_last(tmp_path) == "best"
