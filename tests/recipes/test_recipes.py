@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from jepa_vl.recipe import load_recipe
+from jepa_vl.recipe.resolve import resolve
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -38,7 +39,7 @@ def test_twins_see_the_same_tokens_and_the_predictor_is_half_the_language_model(
     jepa: str, token: str
 ) -> None:
     ours, twin = (
-        load_recipe([ROOT / "recipes" / f"{n}.yaml"], []).data["objective"]["init_args"]
+        resolve(load_recipe([ROOT / "recipes" / f"{n}.yaml"], []))["objective"]["init_args"]
         for n in (jepa, token)
     )
     assert ours["vision_encoder"] == twin["vision_encoder"]
