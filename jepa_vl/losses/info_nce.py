@@ -18,20 +18,19 @@ MAX_SCALE = 100.0
 
 
 class InfoNCE(Loss):
-    r"""Each prediction must find its target among the batch's, and each target its prediction.
+    """Each prediction must find its target among the batch's, and each target its prediction.
 
-    With unit vectors :math:`p_i, t_i` and :math:`s = 1/\tau`, row :math:`i` of group :math:`g_i` costs
+    With unit vectors pᵢ, tᵢ and s = 1/τ, row i of group gᵢ costs the mean of
 
-    .. math::
-        \tfrac12\Big[-\log\frac{e^{s\,p_i t_i}}{e^{s\,p_i t_i} + \sum_{g_j \ne g_i} w_j e^{s\,p_i t_j}}
-        -\log\frac{e^{s\,p_i t_i}}{e^{s\,p_i t_i} + \sum_{g_j \ne g_i} e^{s\,p_j t_i}}\Big].
+        -log exp(s pᵢ·tᵢ) / (exp(s pᵢ·tᵢ) + Σ_{gⱼ ≠ gᵢ} wⱼ exp(s pᵢ·tⱼ))
+        -log exp(s pᵢ·tᵢ) / (exp(s pᵢ·tᵢ) + Σ_{gⱼ ≠ gᵢ} exp(s pⱼ·tᵢ))
 
     The other members of a row's group are neither positives nor negatives. With ``distinct_targets``
-    :math:`w_j = 1/|g_j|`: a text that stands several times in the batch is one class and not several
+    wⱼ = 1/(size of gⱼ): a text that stands several times in the batch is one class and not several
     negatives. The softmax then runs over classes, each once, and what it approaches is the posterior
     p(text | video, query). A softmax over all columns, as CLIP's, approaches the pointwise mutual
     information instead, which ranks rare texts too high where frequencies are uneven; and with
-    :math:`w_j = 1` a frequent text weighs more as a negative than as a positive. Without repeats the three
+    wⱼ = 1 a frequent text weighs more as a negative than as a positive. Without repeats the three
     are the same, and exactly CLIP's loss.
 
     Rows are local and columns gathered from all ranks, with the gradient of one process.

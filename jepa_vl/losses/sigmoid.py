@@ -16,12 +16,11 @@ from jepa_vl.losses.pairs import Pairs
 
 
 class SigmoidLoss(Loss):
-    r"""Sigmoid loss for language-image pre-training (Zhai et al., arXiv 2303.15343, equation 3).
+    """Sigmoid loss for language-image pre-training (Zhai et al., arXiv 2303.15343, equation 3).
 
-    .. math::
-        -\frac1B \sum_i \sum_j \log\sigma\big(z_{ij}\,(s\,p_i t_j + b)\big)
+        -(1/B) Σᵢ Σⱼ log σ(zᵢⱼ (s pᵢ·tⱼ + b))
 
-    on unit vectors, with :math:`z_{ij} = 1` where i and j are of one group (the own pair always is) and -1
+    on unit vectors, with zᵢⱼ = 1 where i and j are of one group (the own pair always is) and -1
     elsewhere. Scale and bias are learned. Rows are local and columns gathered from all ranks, with the
     gradient of one process.
 

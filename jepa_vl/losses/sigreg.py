@@ -17,10 +17,9 @@ _REACH, _KNOTS = 5.0, 17  # of the integral over t, as in the paper's Algorithm 
 
 
 def epps_pulley(x: Tensor) -> Tensor:
-    r"""Epps-Pulley statistic of each column against N(0, 1), over the rows of all ranks.
+    """Epps-Pulley statistic of each column against N(0, 1), over the rows of all ranks.
 
-    .. math::
-        N \int \Big|\tfrac1N \sum_n e^{i t x_n} - e^{-t^2/2}\Big|^2 e^{-t^2/2}\,dt
+        N ∫ | (1/N) Σₙ exp(i t xₙ) - exp(-t²/2) |² exp(-t²/2) dt
 
     by the trapezoidal rule on 17 points of [-5, 5]. The integrand is even, so only t ≥ 0 is computed. Linear
     in N, where the integral's closed form is quadratic, and equal to it to four digits or more while no two
