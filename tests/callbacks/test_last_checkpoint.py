@@ -22,7 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 @pytest.fixture(autouse=True)
 def _keeps_ctrl_c() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGINT)
+    # a shell ignores it in what it runs in the background
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored after an interrupt
 
