@@ -56,7 +56,7 @@ def test_a_recipe_fits_and_tests(recipe: Path, command: Command, tmp_path: Path)
     assert command("fit", "--config", config) == 0
     assert command("test", "--config", config) == 0
     results = json.loads((tmp_path / "runs" / recipe.stem / "results.json").read_text())
-    tasks = {row["task"] for rows in results["results"].values() for row in rows}
+    tasks = {row["task"] for rows in results["sets"].values() for row in rows}
     assert tasks == {"retrieval", "classification", "vqa"}
 
 
