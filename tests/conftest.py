@@ -122,3 +122,20 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JEPA_VL_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def shrink() -> list[str]:
+    """What makes any BabyAI recipe take seconds, appended to its command."""
+    return [
+        *("--data.train_clips", "24", "--data.val_clips", "6", "--data.test_clips", "8"),
+        *("--data.novel_clips", "4", "--data.batch_size", "8", "--data.render_workers", "1"),
+        *(
+            "--trainer.max_steps",
+            "2",
+            "--trainer.val_check_interval",
+            "1",
+            "--trainer.log_every_n_steps",
+            "1",
+        ),
+    ]

@@ -13,20 +13,6 @@ from jepa_vl.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SHRINK = [
-    *(
-        "--data.train_clips",
-        "24",
-        "--data.val_clips",
-        "6",
-        "--data.test_clips",
-        "8",
-        "--data.novel_clips",
-        "4",
-    ),
-    *("--data.batch_size", "8", "--trainer.max_steps", "2", "--trainer.val_check_interval", "1"),
-    *("--trainer.log_every_n_steps", "1", "--data.render_workers", "1"),
-]
 SHOWN = re.compile(
     r"^(?: {4}|\$ )((?:jepa-vl|make|pip|tensorboard|git|\.venv/bin/\S+) ?.*?)(?:\s+#.*)?$", re.M
 )
@@ -73,7 +59,7 @@ def test_a_shown_command_works(command: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-def test_the_shown_runs_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shown_runs_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shrink: list[str]) -> None:
     """In one folder and in the order a reader meets them, so that `test` finds what `fit` wrote."""
     monkeypatch.setenv("JEPA_VL_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -82,4 +68,4 @@ def test_the_shown_runs_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         if "smollm2" in command:  # tests/recipes runs these
             continue
         more = ["--trainer.max_steps", "3"] if "--ckpt_path last" in command else []
-        assert main([*shlex.split(command)[1:], *SHRINK, *more]) == 0, command
+        assert main([*shlex.split(command)[1:], *shrink, *more]) == 0, command

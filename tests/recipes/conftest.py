@@ -8,21 +8,6 @@ import pytest
 from jepa_vl.__main__ import main
 
 ROOT = Path(__file__).parents[2]
-#: Makes any BabyAI recipe small; appended to its command.
-SHRINK = [
-    *(
-        "--data.train_clips",
-        "24",
-        "--data.val_clips",
-        "6",
-        "--data.test_clips",
-        "8",
-        "--data.novel_clips",
-        "4",
-    ),
-    *("--data.batch_size", "8", "--trainer.max_steps", "2", "--trainer.val_check_interval", "1"),
-    *("--trainer.log_every_n_steps", "1", "--data.render_workers", "1"),
-]
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +17,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def command(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def command(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shrink: list[str]
+) -> Callable[..., int]:
     """Run ``jepa-vl`` in a folder of its own beside the repository's recipes."""
     monkeypatch.setenv("JEPA_VL_CACHE", str(cache))
     monkeypatch.chdir(tmp_path)
@@ -40,6 +27,6 @@ def command(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
     def run(*words: str) -> int:
         shrunk = words[0] in ("fit", "validate", "test", "predict") and "--help" not in words
-        return main([*words, *(SHRINK if shrunk else [])])
+        return main([*words, *(shrink if shrunk else [])])
 
     return run
