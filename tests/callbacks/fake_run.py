@@ -9,7 +9,6 @@ import hashlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,9 +82,9 @@ class FakeSet(SampleSet):
 class Order(DataLoader[Item]):
     """Training batches in a seeded order, from a position that is in the checkpoint."""
 
-    def __init__(self, data: Dataset[Item], batch_size: int, wait: float) -> None:
+    def __init__(self, data: Dataset[Item], batch_size: int) -> None:
         super().__init__(data, batch_size=batch_size, collate_fn=collate)
-        self.position, self.wait = 0, wait
+        self.position = 0
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for _ in range(len(self)):
@@ -93,7 +92,6 @@ class Order(DataLoader[Item]):
             order = torch.randperm(len(self.dataset), generator=torch.Generator().manual_seed(epoch))
             rows = order[at * self.batch_size :][: self.batch_size].tolist()
             self.position += 1
-            time.sleep(self.wait)
             yield collate([self.dataset[i] for i in rows])
 
     def state_dict(self) -> dict[str, Any]:
@@ -117,9 +115,9 @@ def collate(items: Sequence[Item]) -> Batch:
 
 
 class FakeData(SampleData):
-    def __init__(self, *, train: int = 24, test: int = 13, batch_size: int = 8, wait: float = 0.0) -> None:
+    def __init__(self, *, train: int = 24, test: int = 13, batch_size: int = 8) -> None:
         super().__init__()
-        self.batch_size, self.wait = batch_size, wait
+        self.batch_size = batch_size
         sizes = {"train": train, "val": 7, "test": test, "novel": 5}
         self.splits = {name: samples_of(name, n) for name, n in sizes.items()}
         self.val_names = ["val"]
@@ -150,7 +148,7 @@ class FakeData(SampleData):
         return ["test", "test/single-frame", "novel"]
 
     def train_dataloader(self) -> Any:
-        return Order(self.sample_set("train"), self.batch_size, self.wait)
+        return Order(self.sample_set("train"), self.batch_size)
 
     def _loader(self, name: str) -> DataLoader[Any]:
         data = self.sample_set(name)
