@@ -11,39 +11,50 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
+CHOICE, WINDOW = "choice", "window"  # kinds of samples without a text of their own
+
 
 class Sample(BaseModel):
     """One line of a JSONL manifest: a (video, query, target) triplet and what is known about it.
 
     Attributes:
         id: Unique within the manifest.
-        media: Path (relative to the manifest) or URL of a video, an image or a folder of frames.
+        media: Path (relative to the manifest) or URL of a video, an image or a folder of frames; empty for
+            a sample of text alone.
         start: Where the clip begins in the media, in seconds; None means the beginning.
         end: Where the clip ends, in seconds; None means the end.
         query: The textual query X_Q; empty in query-free pretraining.
-        target: The target text Y.
+        target: The target text Y; empty only where there is nothing to say: with ``choices``, and for the
+            kinds ``choice`` and ``window``.
         label: Class name, for open-vocabulary classification.
         candidates: Answers to choose from, for discriminative VQA.
-        answer: The right one of ``candidates``; ``target`` when omitted.
+        answer: The right one of ``candidates`` (``target`` when omitted) or of ``choices``.
+        choices: Ids of the samples whose clips are to choose from, for world modelling.
+        paraphrase: Another text of the same meaning as ``target``, for hard negatives.
+        negative: A text like ``target`` with another meaning, for hard negatives.
         timestamps: Seconds at which an annotated stream says ``target``.
         group: Samples of one group are never each other's negatives; equal target text when omitted.
         episode: What must not be split: samples of one episode lie in one split.
         split: ``train``, ``val``, ``test`` or a name of the data set's own.
         source: The data set it came from.
-        kind: What is reported apart, such as the kind of a question.
+        kind: What is reported apart, such as the kind of a question. ``choice`` is a clip to choose, and
+            ``window`` a part of a long video that is searched; neither needs a target.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(min_length=1)
-    media: str = Field(min_length=1)
+    media: str
     start: float | None = Field(default=None, ge=0)
     end: float | None = Field(default=None, gt=0)
     query: str = ""
-    target: str = Field(min_length=1)
+    target: str
     label: str | None = None
     candidates: tuple[str, ...] | None = None
     answer: str | None = None
+    choices: tuple[str, ...] | None = None
+    paraphrase: str | None = None
+    negative: str | None = None
     timestamps: tuple[float, ...] | None = None
     group: str | None = None
     episode: str | None = None
@@ -53,13 +64,22 @@ class Sample(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Sample:
-        if not self.target.strip():
+        if not self.target.strip() and not self.wordless:
             raise ValueError("target is blank; every sample needs a target text")
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError(f"end ({self.end}) must lie after start ({self.start})")
         if self.candidates is not None and self.right_answer not in self.candidates:
             raise ValueError(f"answer '{self.right_answer}' is not among candidates {list(self.candidates)}")
+        if self.choices is not None and self.answer not in self.choices:
+            raise ValueError(f"answer '{self.answer}' is not among choices {list(self.choices)}")
+        if (self.paraphrase is None) != (self.negative is None):
+            raise ValueError("paraphrase and negative go together; one of them is missing")
         return self
+
+    @property
+    def wordless(self) -> bool:
+        """Whether the sample is a clip without a text: a choice, a window, or a question about choices."""
+        return self.choices is not None or self.kind in (CHOICE, WINDOW)
 
     @property
     def right_answer(self) -> str:
@@ -69,13 +89,13 @@ class Sample(BaseModel):
     @property
     def group_id(self) -> int:
         """A 63-bit number, equal for samples that are not each other's negatives, on every machine."""
-        text = self.group if self.group is not None else self.target
+        text = self.group if self.group is not None else self.target or self.id
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 @dataclass
 class Item:
-    """A sample with its media read: raw frames, or the frozen encoder's cached tokens."""
+    """A sample with its media read: raw frames, or the frozen encoder's cached tokens; neither for a text."""
 
     sample: Sample
     index: int
@@ -102,7 +122,7 @@ class TextTokens:
 
 @dataclass
 class Batch:
-    """B collated samples. Exactly one of ``video`` and ``tokens`` is there."""
+    """B collated samples. One of ``video`` and ``tokens`` is there, and neither in a batch of texts."""
 
     samples: list[Sample]
     index: Tensor  # int64 [B], position in the data set
@@ -114,6 +134,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def has_media(self) -> bool:
+        """Whether there is something to see."""
+        return self.video is not None or self.tokens is not None
 
     def select(self, rows: Sequence[int]) -> Batch:
         """Return the batch of these rows, in this order."""

@@ -30,11 +30,28 @@ def batch() -> Batch:
         ({"candidates": ["a box"]}, "not among candidates"),
         ({"candidates": ["a box"], "answer": "a key"}, "'a key' is not among"),
         ({"colour": "red"}, "colour"),
+        ({"choices": ["x", "y"], "answer": "z"}, "'z' is not among choices"),
+        ({"negative": "a box"}, "paraphrase and negative go together"),
     ],
 )
 def test_a_sample_that_contradicts_itself_is_refused(fields: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         sample(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"kind": "choice"}, {"kind": "window"}, {"choices": ["x", "y"], "answer": "x"}]
+)
+def test_only_a_clip_without_words_needs_no_target(fields: dict[str, object]) -> None:
+    assert sample(target="", **fields).wordless
+    with pytest.raises(ValidationError, match="blank"):
+        sample(target="")
+
+
+def test_clips_without_words_are_negatives_of_each_other() -> None:
+    assert (
+        sample(id="a", target="", kind="choice").group_id != sample(id="b", target="", kind="choice").group_id
+    )
 
 
 def test_equal_targets_are_one_group_unless_the_manifest_says_otherwise() -> None:

@@ -179,7 +179,8 @@ class EvaluationCallback(Callback):
     ) -> None:
         assert isinstance(objective, Objective)
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            embedding = objective.embed_video(batch) if EMBED in objective.abilities else None
+            embeds = EMBED in objective.abilities and batch.has_media
+            embedding = objective.embed_video(batch) if embeds else None
             for task in self._running[at][1]:
                 task.update(objective, batch, embedding)
         if project and embedding is not None and trainer.is_global_zero:

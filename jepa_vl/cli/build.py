@@ -16,11 +16,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from jepa_vl.callbacks.defaults import default_callbacks
 from jepa_vl.cli.predictions import Predictions
 from jepa_vl.cli.record import RecipeRecord
-from jepa_vl.cli.runs import RUNS
 from jepa_vl.data.base import SampleData
 from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.objectives.base import Objective
 from jepa_vl.recipe.resolve import PLAIN
+from jepa_vl.runs import RUNS
 from jepa_vl.tasks.base import Task
 
 

@@ -13,13 +13,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
+from jepa_vl.checkpoint import explain_checkpoint
 from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
-from jepa_vl.cli.explain import explain_checkpoint
-from jepa_vl.cli.runs import best_or_last, find_checkpoint, make_room, run_folder
 from jepa_vl.errors import UserError
 from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
+from jepa_vl.runs import best_or_last, find_checkpoint, make_room, run_folder
 
 INTERRUPTED = 130  # the shell's status of a command stopped by Ctrl-C
 

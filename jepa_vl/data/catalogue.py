@@ -45,8 +45,8 @@ class Catalogue:
 
     @cached_property
     def content(self) -> dict[str, str]:
-        """Hash of each media's content, by its path."""
-        return content_hashes(record.path for record in self.records)
+        """Hash of each media's content, by its path; that of a text without media is empty."""
+        return {"": ""} | content_hashes(record.path for record in self.records if record.path)
 
     @property
     def data_hash(self) -> str:

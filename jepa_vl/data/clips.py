@@ -76,7 +76,7 @@ class ManifestSet(SampleSet):
         name: The split; ends in ``/single-frame`` where motion is taken away.
         records: Its records, in order.
         clips: The clip of each record.
-        preprocessing: How the encoder wants its media.
+        preprocessing: How the encoder wants its media; None where texts alone are wanted.
         single_frame: Whether every frame is the clip's middle one.
         cache: Tokens by clip, or None to decode.
         max_bad: How many unreadable clips may be replaced by the next readable one (live decoding only).
@@ -87,7 +87,7 @@ class ManifestSet(SampleSet):
         name: str,
         records: Sequence[Record],
         clips: Sequence[Clip],
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | None,
         *,
         single_frame: bool = False,
         cache: FeatureCache | None = None,
@@ -111,6 +111,8 @@ class ManifestSet(SampleSet):
         if self.cache is not None:
             tokens = self.cache.tokens(self.clips[index].digest, owner=self.clips[index].owner)
             return Item(self.samples[index], index, tokens=tokens)
+        if self.preprocessing is None:
+            return Item(self.samples[index], index)
         for step in range(len(self)):
             at = (index + step) % len(self)
             try:
@@ -121,6 +123,8 @@ class ManifestSet(SampleSet):
                 return Item(self.samples[at], at, video=video)
         raise UserError(f"no clip of '{self.name}' can be read")
 
-    def frames(self, index: int) -> Tensor:
+    def frames(self, index: int) -> Tensor | None:
         """Decode a clip's frames, uint8 ``[T, C, H, W]``, for people to look at; a cache keeps none."""
+        if self.preprocessing is None:
+            return None
         return self.clips[index].read(self.preprocessing, single_frame=self.single_frame)

@@ -103,8 +103,9 @@ class ManifestData(SampleData):
     def attach(self, objective: Objective) -> None:
         """Take the objective's collator, preprocessing and (if frozen) encoder, before anything else."""
         self._objective = objective
-        cached = self.cache_features and objective.vision_encoder.frozen
-        self._fingerprint = objective.vision_encoder.fingerprint() if cached else None
+        encoder = objective.vision_encoder
+        cached = self.cache_features and encoder is not None and encoder.frozen
+        self._fingerprint = encoder.fingerprint() if encoder is not None and cached else None
         self._sets = {}
 
     def prepare_data(self) -> None:

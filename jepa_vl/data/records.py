@@ -20,7 +20,7 @@ class Record:
 
     Attributes:
         sample: The line's content.
-        path: Its media: a file, a folder of frames, or a URL; relative paths are resolved.
+        path: Its media: a file, a folder of frames, or a URL; relative paths are resolved. Empty for a text.
         where: ``file, line n``, for messages.
     """
 
@@ -90,8 +90,8 @@ def is_url(media: str) -> bool:
 
 
 def resolve_media(media: str, folder: Path) -> str:
-    """Path of media that may be relative to ``folder``; a URL stays as it is."""
-    return media if is_url(media) else str(folder / media)
+    """Path of media that may be relative to ``folder``; a URL, or nothing, stays as it is."""
+    return media if is_url(media) or not media else str(folder / media)
 
 
 def missing_file(path: Path) -> str:

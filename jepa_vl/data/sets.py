@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +12,10 @@ from jepa_vl.data.base import SINGLE_FRAME
 from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.data.clips import Clip, ManifestSet
 from jepa_vl.data.encode import build_cache
-from jepa_vl.data.feature_cache import cache_key, open_cache
+from jepa_vl.data.feature_cache import FeatureCache, cache_key, open_cache
 from jepa_vl.data.reading import bad_media, check_media, refuse_unreadable
 from jepa_vl.data.records import Record
-from jepa_vl.errors import did_you_mean
+from jepa_vl.errors import ManifestError, did_you_mean
 from jepa_vl.vision.base import VisionEncoder
 
 TRAIN = "train"
@@ -27,7 +28,7 @@ class SetMaker:
 
     Attributes:
         catalogue: What the manifests say.
-        encoder: Whose preprocessing and tokens are wanted.
+        encoder: Whose preprocessing and tokens are wanted; None where texts alone are.
         fingerprint: Of the encoder, when its tokens are to be cached; None to decode each time.
         cache_dtype: Number format of cached tokens.
         max_bad: How many clips may be unreadable.
@@ -35,7 +36,7 @@ class SetMaker:
     """
 
     catalogue: Catalogue
-    encoder: VisionEncoder
+    encoder: VisionEncoder | None
     fingerprint: str | None
     cache_dtype: str
     max_bad: int
@@ -49,20 +50,23 @@ class SetMaker:
         Raises:
             UserError: More media than allowed cannot be read, tokens are not finite, or the disk is full.
         """
-        _, clips, single = self._split(name)
+        records, clips, single = self._split(name)
+        encoder = self._encoder_for(records)
+        if encoder is None:
+            return
         first: dict[str, Clip] = {}
         for clip in clips:
             first.setdefault(clip.digest, clip)
         distinct = list(first.values())
-        preprocessing = self.encoder.preprocessing
+        preprocessing = encoder.preprocessing
         refuse_unreadable(distinct, self.catalogue.content, preprocessing, limit=self.max_bad)
-        key = self._key(clips, single)
+        key = self._key(encoder, clips, single)
         if self.fingerprint is not None:
             if open_cache(key) is None:
                 build_cache(
                     key,
                     distinct,
-                    self.encoder,
+                    encoder,
                     what=f"Encoding '{name}'",
                     dtype=self.cache_dtype,
                     device=device,
@@ -86,9 +90,13 @@ class SetMaker:
         Its tokens come from the cache if `prepare` made one; its media are decoded otherwise.
         """
         records, clips, single = self._split(name)
-        key = self._key(clips, single)
-        cache = None if self.fingerprint is None else open_cache(key)
-        reasons = bad_media(key) if cache is None else cache.bad
+        encoder = self._encoder_for(records)
+        cache: FeatureCache | None = None
+        reasons: Mapping[str, str] = {}
+        if encoder is not None:
+            key = self._key(encoder, clips, single)
+            cache = None if self.fingerprint is None else open_cache(key)
+            reasons = bad_media(key) if cache is None else cache.bad
         bad: dict[str, str] = {}
         for clip in clips:
             if clip.digest in reasons:
@@ -101,7 +109,7 @@ class SetMaker:
             name,
             [records[i] for i in keep],
             [clips[i] for i in keep],
-            self.encoder.preprocessing,
+            None if encoder is None else encoder.preprocessing,
             single_frame=single,
             cache=cache,
             max_bad=self.max_bad,
@@ -116,7 +124,24 @@ class SetMaker:
         records = self.catalogue.splits.get(split, [])
         return records, self.catalogue.clips(records), name.endswith(SUFFIX)
 
-    def _key(self, clips: list[Clip], single: bool) -> str:
+    def _encoder_for(self, records: Sequence[Record]) -> VisionEncoder | None:
+        """Return what sees these records; None for texts.
+
+        Raises:
+            ManifestError: Some of them have media and some have none.
+        """
+        seen = [record for record in records if record.path]
+        if self.encoder is None or not seen:
+            return None if records else self.encoder
+        if len(seen) < len(records):
+            text = next(record for record in records if not record.path)
+            raise ManifestError(
+                f"{text.where}: field 'media' is empty, and {seen[0].where} of the same split "
+                f"'{text.sample.split}' has media; put texts in a split of their own"
+            )
+        return self.encoder
+
+    def _key(self, encoder: VisionEncoder, clips: list[Clip], single: bool) -> str:
         """Name of what is kept on disk about these clips and this encoder."""
         digests = (clip.digest for clip in clips)
-        return cache_key(digests, self.encoder.preprocessing, self.fingerprint, self.cache_dtype, single)
+        return cache_key(digests, encoder.preprocessing, self.fingerprint, self.cache_dtype, single)

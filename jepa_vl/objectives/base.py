@@ -16,18 +16,23 @@ from jepa_vl.vision.base import VisionEncoder
 Tokenise = Callable[[Sequence[str]], TextTokens]
 Collator = Callable[[Sequence[Item]], Batch]
 
-EMBED, SCORE, GENERATE = "embed", "score", "generate"
+EMBED, SCORE, GENERATE, DECODE = "embed", "score", "generate", "decode"
 
 
 class Objective(LightningModule):
     """Trains on `Batch`es and answers what tasks ask.
 
-    A task asks only for `embed_video`, `embed_text`, `score` and `generate`; ``abilities`` says which of
-    ``embed``, ``score`` and ``generate`` this objective has. Data modules ask only for `collator` and for
-    the vision encoder's preprocessing (and its tokens, when it is frozen and they are cached).
+    A task asks only for `embed_video`, `embed_text`, `score`, `generate` and `decode`; ``abilities`` says
+    which of ``embed``, ``score``, ``generate`` and ``decode`` this objective has. Data modules ask only for
+    `collator` and for the vision encoder's preprocessing (and its tokens, when it is frozen and they are
+    cached).
+
+    Attributes:
+        vision_encoder: X_V → S_V; None for an objective that reads texts alone, and no media are read.
+        abilities: What it can do.
     """
 
-    vision_encoder: VisionEncoder
+    vision_encoder: VisionEncoder | None
     abilities: frozenset[str] = frozenset()
 
     @abstractmethod
@@ -39,6 +44,7 @@ class Objective(LightningModule):
         if batch.tokens is not None:
             return batch.tokens.to(self.dtype)
         assert batch.video is not None
+        assert self.vision_encoder is not None
         if not self.vision_encoder.frozen:
             return self.vision_encoder(batch.video)
         # tokens are cached outside autocast: the live ones must be the same
@@ -69,6 +75,10 @@ class Objective(LightningModule):
     def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
         """Say the target text of each of the B samples."""
         raise self._cannot(GENERATE)
+
+    def decode(self, embeddings: Tensor) -> list[str]:
+        """Say the texts that embeddings ``[B, E]`` of the shared space stand for, true or predicted ones."""
+        raise self._cannot(DECODE)
 
     def _cannot(self, ability: str) -> UserError:
         known = ", ".join(sorted(self.abilities)) or "nothing"

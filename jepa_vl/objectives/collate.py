@@ -24,7 +24,7 @@ class Collate:
     target: Tokenise
 
     def __call__(self, items: Sequence[Item]) -> Batch:
-        """Stack B items; all of them have cached tokens, or all have frames."""
+        """Stack B items; all of them have cached tokens, or all have frames, or none has media."""
         samples = [item.sample for item in items]
         tokens = [item.tokens for item in items if item.tokens is not None]
         video = [item.video for item in items if item.video is not None]
@@ -34,6 +34,6 @@ class Collate:
             group=torch.tensor([sample.group_id for sample in samples]),
             query=self.query([sample.query for sample in samples]),
             target=self.target([sample.target for sample in samples]),
-            video=None if tokens else torch.stack(video),  # uint8 [B, T, C, H, W]
+            video=torch.stack(video) if video else None,  # uint8 [B, T, C, H, W]
             tokens=torch.stack(tokens) if tokens else None,  # [B, N, D]
         )

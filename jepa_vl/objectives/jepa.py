@@ -12,7 +12,7 @@ from jepa_vl.decoders.base import TextDecoder
 from jepa_vl.errors import RecipeError
 from jepa_vl.losses.base import Loss
 from jepa_vl.metrics.embedding_health import effective_rank, embedding_std
-from jepa_vl.objectives.base import EMBED, GENERATE, SCORE, Collator
+from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, SCORE, Collator
 from jepa_vl.objectives.collate import Collate
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.predictors.base import Predictor
@@ -40,6 +40,8 @@ class JEPAObjective(TrainedObjective):
         RecipeError: The loss needs a frozen target and the text encoder has something to train.
     """
 
+    vision_encoder: VisionEncoder
+
     def __init__(
         self,
         *,
@@ -66,7 +68,7 @@ class JEPAObjective(TrainedObjective):
         self.loss = loss
         self.decoder = decoder
         self.embed_dim = embed_dim
-        self.abilities = frozenset({EMBED, SCORE} if decoder is None else {EMBED, SCORE, GENERATE})
+        self.abilities = frozenset({EMBED, SCORE} if decoder is None else {EMBED, SCORE, GENERATE, DECODE})
 
     def collator(self) -> Collator:
         """Tokenise queries for the predictor, and targets for the text encoder."""
@@ -114,4 +116,10 @@ class JEPAObjective(TrainedObjective):
         """Decode the predicted embeddings to texts; the decoder decides how long they are."""
         if self.decoder is None:
             raise self._cannot(GENERATE)
-        return self.decoder.decode(self.embed_video(batch))
+        return self.decode(self.embed_video(batch))
+
+    def decode(self, embeddings: Tensor) -> list[str]:
+        """Say the texts that embeddings ``[B, E]`` stand for."""
+        if self.decoder is None:
+            raise self._cannot(DECODE)
+        return self.decoder.decode(embeddings)

@@ -37,6 +37,7 @@ class TokenObjective(TrainedObjective):
         optimizer: Learning rate, weight decay and schedule.
     """
 
+    vision_encoder: VisionEncoder
     abilities = frozenset({SCORE, GENERATE})
 
     def __init__(

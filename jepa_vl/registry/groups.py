@@ -105,6 +105,8 @@ GROUPS: dict[str, Group] = {
                 "vqa": "jepa_vl.tasks.vqa:VQATask",
             },
         ),
+        # named on the command line: `jepa-vl convert NAME`
+        Group("readers", (), "jepa_vl.readers.base:Reader", {}),
         # not a class: a function that returns the folder of a Hugging Face model on this machine
         Group("weights", (), "jepa_vl.weights:WeightsSource"),
     )

@@ -79,7 +79,7 @@ class Task(Metric):
             objective: Asked in eval mode, without gradient.
             batch: B samples; those the task does not concern are passed over.
             embedding: `Objective.embed_video` of the batch ``[B, E]``, computed once for all tasks; None
-                when the objective cannot embed.
+                when the objective cannot embed, and for a batch of texts.
         """
 
     @abstractmethod
@@ -89,6 +89,14 @@ class Task(Metric):
     def examples(self, most: int = 8) -> list[Example]:
         """Return a few predictions of this rank, for people to look at."""
         return []
+
+    def outcomes(self) -> dict[str, dict[str, float]]:
+        """Return what each sample scored: metric → sample id → value, over all ranks.
+
+        For every metric of `compute` that is a mean over samples; two systems are compared by the
+        differences on the samples that both have seen.
+        """
+        return {}
 
     def options(self) -> dict[str, Any]:
         """Return the settings that the results depend on, for ``results.json``."""

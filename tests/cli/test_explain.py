@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from jepa_vl.cli.explain import explain, explain_checkpoint
+from jepa_vl.checkpoint import explain_checkpoint
+from jepa_vl.cli.explain import explain
 from jepa_vl.errors import ManifestError, RecipeError, UserError
 
 

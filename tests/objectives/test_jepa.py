@@ -51,6 +51,8 @@ def test_it_decodes_only_with_a_decoder(jepa, batch_of):
     assert objective.abilities == {"embed", "score"}
     with pytest.raises(UserError, match="cannot generate; it can: embed, score"):
         objective.generate(batch_of(objective))
+    with pytest.raises(UserError, match="cannot decode; it can: embed, score"):
+        objective.decode(objective.embed_text(["red"]))
     decoder = NearestText()
     objective = jepa(decoder=decoder).eval()
     texts = ["red", "no", "key"]
@@ -58,7 +60,8 @@ def test_it_decodes_only_with_a_decoder(jepa, batch_of):
         decoder.set_bank(texts, objective.embed_text(texts))
         said = objective.generate(batch_of(objective))
         best = [texts[int(s.argmax())] for s in objective.score(batch_of(objective), [texts] * 4)]
-    assert objective.abilities == {"embed", "score", "generate"}
+    assert objective.abilities == {"embed", "score", "generate", "decode"}
+        assert objective.decode(objective.embed_text(texts)) == texts
     assert said == best
 
 

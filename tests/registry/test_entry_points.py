@@ -20,6 +20,7 @@ from jepa_vl.language.base import LanguageModel
 from jepa_vl.losses.base import Loss
 from jepa_vl.objectives.base import Objective
 from jepa_vl.predictors.base import Predictor
+from jepa_vl.readers.base import Reader
 from jepa_vl.tasks.base import Task
 from jepa_vl.text.base import TextEncoder
 from jepa_vl.vision.base import VisionEncoder
@@ -33,6 +34,7 @@ class MyLoss(Loss): ...
 class MyObjective(Objective): ...
 class Data(SampleData): ...
 class MyTask(Task): ...
+class MyReader(Reader): ...
 def weights(): return Path("there")
 """
 
@@ -46,6 +48,7 @@ TARGETS = {
     "objectives": "MyObjective",
     "data": "Data",
     "tasks": "MyTask",
+    "readers": "MyReader",
     "weights": "weights",
 }
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jepa_vl.cli.runs import best_or_last, find_checkpoint, make_room, run_folder
 from jepa_vl.errors import RecipeError, UserError
+from jepa_vl.runs import best_or_last, find_checkpoint, make_room, run_folder
 
 
 def a_checkpoint(path: Path) -> Path:

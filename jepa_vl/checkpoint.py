@@ -1,0 +1,109 @@
+"""From a run's folder or a checkpoint to the objective in it, built by the recipe that it carries."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser
+
+from jepa_vl import registry
+from jepa_vl.errors import UserError
+from jepa_vl.objectives.base import Objective
+from jepa_vl.runs import best_or_last, find_checkpoint
+
+
+def load_objective(path: str | Path, *, which: str | None = None) -> Objective:
+    """Build a trained objective, in eval mode, on the CPU.
+
+    Args:
+        path: Folder of a run (``runs/NAME``), or a checkpoint file.
+        which: ``best`` or ``last`` of a run; the best by default.
+
+    Raises:
+        UserError: There is no such checkpoint, it holds more than weights and plain values (a pickle could
+            run anything), or it was not written by jepa-vl.
+    """
+    path = Path(path)
+    file = (
+        find_checkpoint(which or best_or_last(path), path)
+        if path.is_dir()
+        else find_checkpoint(str(path), path)
+    )
+    content = read_checkpoint(file)
+    objective = build_objective(yaml.safe_load(content["jepa_vl"]["recipe"]))
+    try:
+        objective.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise explain_checkpoint(error, file, type(objective).__name__) or error from error
+    return objective.eval()
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """Read a checkpoint without running anything that it may hold.
+
+    Raises:
+        UserError: It holds more than weights and plain values, or was not written by jepa-vl.
+    """
+    try:
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise UserError(
+            f"{file} is refused: it holds more than weights and plain values, which could run code "
+            f"({str(error).splitlines()[0]}); expected a checkpoint that jepa-vl wrote, or safetensors"
+        ) from error
+    if "jepa_vl" not in content or "state_dict" not in content:
+        raise UserError(f"{file} was not written by `jepa-vl fit`: it does not say by which recipe")
+    return content
+
+
+def build_objective(recipe: dict[str, Any]) -> Objective:
+    """Build the objective of a resolved recipe, and nothing else of it.
+
+    Raises:
+        UserError: A part is not installed here, or refuses its arguments.
+    """
+    registry.load_local(recipe.get("plugins") or [])
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(Objective, "objective", subclass_mode=True)
+    return parser.instantiate_classes(parser.parse_object({"objective": recipe["objective"]})).objective
+
+
+def explain_checkpoint(error: RuntimeError, path: Path, objective: str) -> UserError | None:
+    """Turn torch's complaint about a state dict into one message, or return None if it is another error."""
+    text = str(error)
+    if "loading state_dict" not in text:
+        return None
+    problems = []
+    for kind, wording in (("Missing", "it lacks"), ("Unexpected", "it has besides")):
+        if found := re.search(rf'{kind} key\(s\) in state_dict: ((?:"[^"]+",? ?)+)', text):
+            names = re.findall(r'"([^"]+)"', found.group(1))
+            problems.append(f"{wording} {_first(names)}")
+    sizes = re.findall(
+        r"size mismatch for ([^:]+): .*?torch\.Size\((\[[^]]*\])\).*?torch\.Size\((\[[^]]*\])\)", text
+    )
+    if sizes:
+        name, there, here = sizes[0]
+        more = f" (and {len(sizes) - 1} more)" if len(sizes) > 1 else ""
+        problems.append(f"its {name} is {there} where the model's is {here}{more}")
+    what = "; ".join(problems) or text.splitlines()[0]
+    return UserError(
+        f"checkpoint {path}{_origin(path)} is of another architecture than this {objective}: {what}. "
+        "Give the recipe it was trained with (config.yaml beside it), or another --ckpt_path"
+    )
+
+
+def _first(names: list[str]) -> str:
+    return names[0] + (f" (and {len(names) - 1} more)" if len(names) > 1 else "")
+
+
+def _origin(path: Path) -> str:
+    """What the checkpoint says about the recipe it came from."""
+    try:
+        stored: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("jepa_vl")
+    except Exception:  # only the message would be poorer
+        return ""
+    return f" (of run '{stored['name']}', objective {stored['objective']})" if stored else ""
