@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 #: Scores that differ by less are ties: closer than float32 embeddings of one text in two batches are.
 TIE = 1e-6
+
+_CELLS = 2**23  # similarities in memory at a time, 64 MB of float64
 
 
 def ranks_of_scores(scores: Tensor, positive: Tensor) -> Tensor:
@@ -45,34 +48,41 @@ def ranks_of_scores(scores: Tensor, positive: Tensor) -> Tensor:
 
 
 def ranks(
-    queries: Tensor,
-    gallery: Tensor,
-    query_ids: Tensor,
-    gallery_ids: Tensor,
-    *,
-    chunk: int = 1024,
+    queries: Tensor, gallery: Tensor, positives: Sequence[Sequence[int]], *, chunk: int | None = None
 ) -> Tensor:
     """Rank each query's best positive by cosine similarity, without a Q × G matrix in memory.
 
     Args:
         queries: ``[Q, E]``.
         gallery: ``[G, E]``.
-        query_ids: int64 ``[Q]``; the positives of a query are the gallery entries with its id.
-        gallery_ids: int64 ``[G]``.
-        chunk: Queries compared at a time; does not change the result.
+        positives: For each of the Q queries, its positives' places in the gallery.
+        chunk: Queries compared at a time, by default as many as a fixed memory allows; does not change the
+            result.
 
     Returns:
         float64 ``[Q]``; see `ranks_of_scores` for ties.
 
     Raises:
-        ValueError: A query has no positive.
+        ValueError: A query has no positive, or there are not as many lists of positives as queries.
     """
-    entries = torch.nn.functional.normalize(_double(gallery), dim=-1)
-    found = []
-    for rows, ids in zip(queries.split(chunk), query_ids.split(chunk), strict=True):
-        unit = torch.nn.functional.normalize(_double(rows), dim=-1)
-        found.append(ranks_of_scores(unit @ entries.T, ids[:, None] == gallery_ids))
+    if len(positives) != len(queries):
+        raise ValueError(f"{len(positives)} lists of positives for {len(queries)} queries")
+    entries = normalize(_double(gallery), dim=-1)  # [G, E]
+    step = max(1, _CELLS // max(1, len(gallery))) if chunk is None else chunk
+    found = [torch.empty(0, dtype=torch.float64, device=entries.device)]
+    for start in range(0, len(queries), step):
+        unit = normalize(_double(queries[start : start + step]), dim=-1)  # [q, E]
+        mask = positive_mask(positives[start : start + step], len(gallery))  # [q, G]
+        found.append(ranks_of_scores(unit @ entries.T, mask))
     return torch.cat(found)
+
+
+def positive_mask(positives: Sequence[Sequence[int]], size: int) -> Tensor:
+    """Turn each of Q queries' places in a gallery of ``size`` into bool ``[Q, size]``."""
+    mask = torch.zeros(len(positives), size, dtype=torch.bool)
+    rows = [i for i, places in enumerate(positives) for _ in places]
+    mask[rows, [place for places in positives for place in places]] = True
+    return mask
 
 
 def hits_at(ranks: Tensor, k: int) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.retrieval import RetrievalHitRate
 
+from jepa_vl.metrics import ranks as ranks_module
 from jepa_vl.metrics.ranks import (
     chance_median_rank,
     chance_recall,
@@ -26,10 +27,15 @@ def embeddings(rows: int, seed: int) -> Tensor:
 QUERIES, GALLERY = embeddings(23, 0), embeddings(31, 1)
 QUERY_IDS = torch.arange(23) % 9
 GALLERY_IDS = torch.arange(31) % 10
+POSITIVES = [[g for g in range(31) if GALLERY_IDS[g] == i] for i in QUERY_IDS]
 
 
-def found(chunk: int = 1024) -> Tensor:
-    return ranks(QUERIES, GALLERY, QUERY_IDS, GALLERY_IDS, chunk=chunk)
+def found(chunk: int | None = None) -> Tensor:
+    return ranks(QUERIES, GALLERY, POSITIVES, chunk=chunk)
+
+
+def own(n: int) -> list[list[int]]:
+    return [[i] for i in range(n)]
 
 
 def test_several_positives_rank_by_the_best_one_as_in_a_slow_loop() -> None:
@@ -49,9 +55,8 @@ def test_the_chunk_size_changes_nothing(chunk: int) -> None:
 def test_chunks_change_nothing_when_a_collapse_makes_all_scores_ties() -> None:
     """Rounding differs with the shape of a matrix product; ties must not be broken by it."""
     same = torch.full((50, 300), 0.1234567) + torch.randn(1, 300, generator=torch.Generator().manual_seed(0))
-    ids = torch.arange(50)
     for chunk in (1, 7, 50):
-        assert ranks(same, same, ids, ids, chunk=chunk).tolist() == [25.5] * 50
+        assert ranks(same, same, own(50), chunk=chunk).tolist() == [25.5] * 50
 
 
 def test_ties_count_as_their_mean_over_random_orders() -> None:
@@ -94,8 +99,7 @@ def test_recall_is_torchmetrics_hit_rate(k: int) -> None:
 
 
 def test_recall_at_one_of_a_perfect_order_is_one() -> None:
-    ids = torch.arange(23)
-    perfect = ranks(QUERIES, QUERIES, ids, ids)
+    perfect = ranks(QUERIES, QUERIES, own(23))
     assert recall_at(perfect, 1) == 1
     assert median_rank(perfect) == 1
 
@@ -110,7 +114,28 @@ def test_hits_are_per_query_for_the_bootstrap() -> None:
 
 def test_a_query_without_positive_is_refused_and_not_skipped() -> None:
     with pytest.raises(ValueError, match="1 of 2 queries have no positive"):
-        ranks(QUERIES[:2], GALLERY, torch.tensor([0, 99]), GALLERY_IDS)
+        ranks(QUERIES[:2], GALLERY, [[0], []])
+
+
+def test_positives_of_other_queries_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 lists of positives for 2 queries"):
+        ranks(QUERIES[:2], GALLERY, [[0]])
+
+
+def test_a_large_gallery_never_makes_the_whole_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20,000 × 20,000 similarities would be 3.2 GB; no block may be more than a few MB."""
+    shapes = []
+    whole = ranks_module.ranks_of_scores
+
+    def watched(scores: Tensor, positive: Tensor) -> Tensor:
+        shapes.append(scores.shape)
+        return whole(scores, positive)
+
+    monkeypatch.setattr(ranks_module, "ranks_of_scores", watched)
+    x = embeddings(20_000, 2)
+    some = x[::50]  # 400 queries
+    assert ranks(some, x, [[50 * i] for i in range(400)]).tolist() == [1.0] * 400
+    assert max(rows * columns for rows, columns in shapes) <= 2**23
 
 
 @pytest.mark.parametrize(("gallery", "positives", "k"), [(45, 1, 5), (20, 3, 5), (12, 4, 1), (6, 2, 6)])
