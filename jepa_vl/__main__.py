@@ -13,6 +13,8 @@ VERBS = {
     "validate": "evaluate a checkpoint on the validation split",
     "test": "evaluate a checkpoint on the test splits; prints and writes the results",
     "predict": "write a checkpoint's predictions for the test splits",
+    "evaluate": "run a suite of benchmarks on several models; writes one table",
+    "convert": "turn a benchmark's official annotation files into a manifest",
     "plugins": "list every part a recipe can name, or show one",
 }
 
@@ -65,6 +67,14 @@ def _dispatch(words: list[str]) -> int:
         from jepa_vl.cli.plugins import main as plugins
 
         return plugins(rest)
+    if verb == "evaluate":
+        from jepa_vl.cli.evaluate import main as evaluate
+
+        return evaluate(rest)
+    if verb == "convert":
+        from jepa_vl.cli.convert import main as convert
+
+        return convert(rest)
     from jepa_vl.cli.verbs import main as run
 
     return run(verb, rest)

@@ -14,8 +14,8 @@ QUIET_SECONDS = 2.0  # a step shorter than this shows nothing in a log
 LINE_SECONDS = 15.0
 
 
-def track(items: Iterable[T], *, total: int, what: str, console: Console | None = None) -> Iterator[T]:
-    """Yield ``items`` and show how many of ``total`` are done."""
+def track(items: Iterable[T], *, total: int | None, what: str, console: Console | None = None) -> Iterator[T]:
+    """Yield ``items`` and show how many of ``total`` are done; None where no one knows how many there are."""
     console = console or Console(stderr=True)
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -30,5 +30,10 @@ def track(items: Iterable[T], *, total: int, what: str, console: Console | None 
         now = time.monotonic()
         if now >= due or (shown and done == total):
             shown, due = True, now + LINE_SECONDS
-            left = (now - begun) / done * (total - done)
-            console.print(f"{what}: {done}/{total}, {left:.0f} s left", highlight=False)
+            console.print(f"{what}: {_so_far(done, total, now - begun)}", highlight=False)
+
+
+def _so_far(done: int, total: int | None, seconds: float) -> str:
+    if total is None or done > total:
+        return f"{done}"
+    return f"{done}/{total}, {seconds / done * (total - done):.0f} s left"

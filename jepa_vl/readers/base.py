@@ -46,6 +46,13 @@ class Reader(ABC):
 
     about: ClassVar[About]
 
+    def expected(self) -> dict[str, int]:
+        """Return the number of samples of each split of the complete set, as read with these arguments.
+
+        A reader whose arguments change the number overrides it; empty where none is published.
+        """
+        return self.about.expected
+
     @abstractmethod
     def samples(self) -> Iterator[Sample]:
         """Yield the samples in the order of the annotations.

@@ -103,10 +103,21 @@ GROUPS: dict[str, Group] = {
                 "retrieval": "jepa_vl.tasks.retrieval:RetrievalTask",
                 "classification": "jepa_vl.tasks.classification:ClassificationTask",
                 "vqa": "jepa_vl.tasks.vqa:VQATask",
+                "world_model": "jepa_vl.tasks.world_model:WorldModelTask",
+                "anticipation": "jepa_vl.tasks.anticipation:AnticipationTask",
+                "hard_negatives": "jepa_vl.tasks.hard_negatives:HardNegativesTask",
+                "moments": "jepa_vl.tasks.moments:MomentsTask",
             },
         ),
         # named on the command line: `jepa-vl convert NAME`
-        Group("readers", (), "jepa_vl.readers.base:Reader", {}),
+        Group(
+            "readers",
+            (),
+            "jepa_vl.readers.base:Reader",
+            {
+                "ssv2": "jepa_vl.readers.ssv2:SSv2",
+            },
+        ),
         # not a class: a function that returns the folder of a Hugging Face model on this machine
         Group("weights", (), "jepa_vl.weights:WeightsSource"),
     )
