@@ -68,7 +68,7 @@ def read_clip(
     except (MediaError, *DECODING_ERRORS) as error:
         reason = _reason(error)
         raise MediaError(f"cannot read '{path}': {reason}", reason=reason) from error
-    return torch.stack([_fit(image, preprocessing) for image in images])  # [T, C, H, W]
+    return torch.stack([fit_frame(image, preprocessing) for image in images])  # [T, C, H, W]
 
 
 def uniform_indices(available: int, wanted: int) -> list[int]:
@@ -192,7 +192,7 @@ def _pts(frame: VideoFrame) -> int:
     return frame.pts
 
 
-def _fit(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
+def fit_frame(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
     """Resize the shorter side and cut out the centre; a frame of the right size stays untouched."""
     height, width = preprocessing.size
     if image.size != (width, height):
