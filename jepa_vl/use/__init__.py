@@ -1,0 +1,7 @@
+"""Using a trained model: from a run, a checkpoint or an exported folder to answers about videos."""
+
+from jepa_vl.use.load import load
+from jepa_vl.use.model import Match, Model
+from jepa_vl.use.source import Stretch, Video, Videos
+
+__all__ = ["Match", "Model", "Stretch", "Video", "Videos", "load"]

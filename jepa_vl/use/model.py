@@ -1,0 +1,325 @@
+"""`Model`: any trained objective, asked about videos in one line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar
+
+import torch
+from huggingface_hub import ModelHubMixin
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from jepa_vl.data.progress import track
+from jepa_vl.errors import UserError
+from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, SCORE, Objective
+from jepa_vl.results import Results
+from jepa_vl.sample import WINDOW, Batch, Item, Sample
+from jepa_vl.use.source import Video, Videos, read_frames, several
+
+MISSING = {
+    EMBED: "ask an objective with a shared space for embeddings, such as `jepa`",
+    SCORE: "answering needs an objective that can score texts, such as `jepa` or `token`",
+    GENERATE: "give the recipe a decoder (objective.decoder), or use an objective that generates, such as "
+    "`token`",
+}
+
+R = TypeVar("R")
+
+
+class Match(NamedTuple):
+    """One of several texts or videos, and how well it fits.
+
+    Attributes:
+        text: The label, the answer, or the name of the video (its path, else its place in the list).
+        score: Cosine similarity, or mean log-likelihood a token where the objective has no embeddings.
+        index: Its place among what there was to choose from.
+    """
+
+    text: str
+    score: float
+    index: int
+
+
+class Model(
+    ModelHubMixin,
+    library_name="jepa-vl",
+    tags=["video", "vision-language", "jepa"],
+    paper_url="https://arxiv.org/abs/2512.10942",
+):
+    """A trained objective that takes videos as they come: paths, URLs, arrays, tensors, lists of frames.
+
+    Frames are chosen, resized and tokenised exactly as in training and evaluation. Each method takes one
+    video or several; for several it returns one answer for each.
+
+    Args:
+        objective: What is asked.
+        recipe: The resolved recipe it was built by; needed to save it.
+        name: Name of the run.
+        results: What it measured, for the model card.
+        device: Where to compute; a GPU if there is one.
+        batch_size: How many videos are read and encoded at once.
+        progress: Show how many of several videos are done, where that takes seconds.
+
+    Example:
+        >>> model = jepa_vl.load("runs/quickstart")
+        >>> model.classify("clip.mp4", ["pick up the ball", "open the door"])
+        [Match(text='pick up the ball', score=0.71, index=0), …]
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        *,
+        recipe: dict[str, Any] | None = None,
+        name: str = "model",
+        results: Results | None = None,
+        device: str | torch.device | None = None,
+        batch_size: int = 16,
+        progress: bool = False,
+    ) -> None:
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.objective = objective.to(device).eval()
+        self.recipe = recipe
+        self.name = name
+        self.results = results
+        self.batch_size = batch_size
+        self.progress = progress
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What the objective can do: some of ``embed``, ``score``, ``generate``, ``decode``."""
+        return self.objective.abilities
+
+    @torch.inference_mode()
+    def embed_video(self, videos: Videos, query: str = "") -> Tensor:
+        """Embed videos, asked ``query`` of them: unit vectors ``[E]`` of one video, ``[B, E]`` of several.
+
+        Raises:
+            UserError: The objective has no embeddings, or a video cannot be read.
+        """
+        self._need(EMBED)
+        return self._each(videos, query, lambda batch: list(self.objective.embed_video(batch).cpu()), _stack)
+
+    @torch.inference_mode()
+    def embed_text(self, texts: str | Sequence[str]) -> Tensor:
+        """Embed texts: a unit vector ``[E]`` of one text, ``[K, E]`` of several.
+
+        Raises:
+            UserError: The objective has no embeddings.
+        """
+        self._need(EMBED)
+        embeddings = self.objective.embed_text([texts] if isinstance(texts, str) else list(texts)).cpu()
+        return embeddings[0] if isinstance(texts, str) else embeddings
+
+    @torch.inference_mode()
+    def classify(
+        self,
+        videos: Videos,
+        labels: Sequence[str],
+        *,
+        templates: Sequence[str] = ("{}",),
+        query: str = "",
+        top: int = 5,
+    ) -> Any:
+        """Choose among class names, as `ClassificationTask` does.
+
+        Args:
+            videos: One video or several.
+            labels: K distinct class names.
+            templates: Texts a name is put into at ``{}``; a class is the mean of them.
+            query: What is asked of the video.
+            top: How many of the best are returned.
+
+        Returns:
+            The best `Match`es, best first; a list of such lists for several videos.
+
+        Raises:
+            UserError: The labels are not distinct, or a template has no ``{}``.
+        """
+        labels = _choices(labels, "label")
+        for template in templates:
+            if "{}" not in template:
+                raise UserError(f"template '{template}' has no {{}} for the class name")
+        if not templates:
+            raise UserError("there is no template; expected at least one, such as '{}'")
+        texts = [template.replace("{}", label) for label in labels for template in templates]
+        scores = self._scorer(texts, per=len(templates))
+        return self._each(videos, query, lambda batch: [_best(labels, row, top) for row in scores(batch)])
+
+    @torch.inference_mode()
+    def answer(self, videos: Videos, question: str, candidates: Sequence[str]) -> Any:
+        """Answer a question by one of the candidates.
+
+        Returns:
+            Every candidate as a `Match`, the best first; a list of such lists for several videos.
+
+        Raises:
+            UserError: The question is blank, or the candidates are not distinct.
+        """
+        if not question.strip():
+            raise UserError("the question is blank")
+        candidates = _choices(candidates, "candidate")
+        self._need(SCORE)
+
+        def answers(batch: Batch) -> list[list[Match]]:
+            scores = self.objective.score(batch, [candidates] * len(batch))
+            return [_best(candidates, row.float().cpu(), len(candidates)) for row in scores]
+
+        return self._each(videos, question, answers)
+
+    @torch.inference_mode()
+    def caption(self, videos: Videos, query: str = "", *, max_new_tokens: int = 32) -> Any:
+        """Say what a video shows, or answer ``query`` freely; a list of texts for several videos.
+
+        Raises:
+            UserError: The objective cannot say anything; it names what is missing.
+        """
+        self._need(GENERATE)
+        return self._each(
+            videos, query, lambda batch: self.objective.generate(batch, max_new_tokens=max_new_tokens)
+        )
+
+    @torch.inference_mode()
+    def search(self, videos: Videos, text: str, *, top: int = 10) -> list[Match]:
+        """Find the videos that a text describes best.
+
+        Args:
+            videos: Several videos, or their embeddings ``[N, E]`` from `embed_video`.
+            text: What to look for.
+            top: How many of the best are returned.
+
+        Raises:
+            UserError: There is nothing to search, or the embeddings are of another width.
+        """
+        embedded = isinstance(videos, Tensor) and videos.ndim == 2
+        names = (
+            [f"video {i}" for i in range(len(videos))]  # type: ignore[arg-type]
+            if embedded
+            else [_name(video, i) for i, video in enumerate(several(videos)[0])]
+        )
+        if not names:
+            raise UserError("there is no video to search")
+        wanted = self.embed_text(text)  # [E]
+        gallery = videos if embedded else self.embed_video(several(videos)[0])
+        assert isinstance(gallery, Tensor)
+        if gallery.shape[1] != len(wanted):
+            raise UserError(
+                f"the embeddings are {gallery.shape[1]}-d, those of this model {len(wanted)}-d; "
+                "were they made with another model?"
+            )
+        return _best(names, gallery.float().cpu() @ wanted, top)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the objective to a device, and return this model."""
+        self.objective.to(device)
+        return self
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        from jepa_vl.use.export import write_folder
+
+        write_folder(self, save_directory)
+
+    @classmethod
+    def _from_pretrained(
+        cls, *, model_id: str, revision: str | None = None, token: str | bool | None = None, **options: Any
+    ) -> Self:
+        from jepa_vl.use.export import fetch, read_folder
+
+        for unused in ("cache_dir", "force_download", "local_files_only"):
+            options.pop(unused, None)
+        folder = (
+            Path(model_id) if Path(model_id).is_dir() else fetch(model_id, revision=revision, token=token)
+        )
+        return read_folder(cls, folder, **options)
+
+    def _need(self, ability: str) -> None:
+        if ability not in self.abilities:
+            can = ", ".join(sorted(self.abilities)) or "nothing"
+            raise UserError(
+                f"{type(self.objective).__name__} cannot {ability} (it can: {can}): {MISSING[ability]}"
+            )
+
+    def _scorer(self, texts: list[str], *, per: int) -> Callable[[Batch], Tensor]:
+        """Return what scores a batch's B videos against K classes of ``per`` texts each: ``[B, K]``."""
+        objective = self.objective
+        if EMBED in self.abilities:
+            each = objective.embed_text(texts).float().unflatten(0, (-1, per))  # [K, per, E]
+            bank = normalize(each.mean(dim=1), dim=-1)  # [K, E]
+            return lambda batch: (objective.embed_video(batch).float() @ bank.T).cpu()
+        self._need(SCORE)
+
+        def score(batch: Batch) -> Tensor:
+            rows = torch.stack(objective.score(batch, [texts] * len(batch)))  # [B, K · per]
+            return rows.float().unflatten(1, (-1, per)).mean(-1).cpu()
+
+        return score
+
+    def _each(
+        self,
+        videos: Videos,
+        query: str,
+        ask: Callable[[Batch], list[R]],
+        join: Callable[[list[R]], Any] = list,
+    ) -> Any:
+        """Ask batch by batch; the answer itself for a single video, else all of them, joined."""
+        listed, single = several(videos)
+        found = [row for batch in self._batches(listed, query) for row in ask(batch)]
+        return found[0] if single else join(found)
+
+    def _batches(self, videos: Sequence[Video], query: str) -> Iterator[Batch]:
+        encoder = self.objective.vision_encoder
+        if encoder is None:
+            raise UserError(f"{type(self.objective).__name__} reads texts alone, it sees no video")
+        collate = self.objective.collator()
+        starts: Any = range(0, len(videos), self.batch_size)
+        if self.progress:
+            starts = track(starts, total=len(starts), what=f"Reading videos ({self.batch_size} a step)")
+        for start in starts:
+            items = [
+                Item(
+                    Sample(id=str(i), media=_name(video, i), query=query, target="", kind=WINDOW),
+                    i,
+                    video=read_frames(video, encoder.preprocessing),
+                )
+                for i, video in enumerate(videos[start : start + self.batch_size], start)
+            ]
+            yield collate(items).to(self.objective.device)
+
+
+def _choices(texts: Sequence[str], what: str) -> list[str]:
+    """Return distinct texts to choose from.
+
+    Raises:
+        UserError: There are none, one is blank, or one occurs twice.
+    """
+    if isinstance(texts, str):
+        raise UserError(f"{what}s must be a list of texts, not the one text '{texts}'")
+    chosen = list(texts)
+    if not chosen:
+        raise UserError(f"there is no {what} to choose from")
+    if blank := [i for i, text in enumerate(chosen) if not text.strip()]:
+        raise UserError(f"{what} {blank[0] + 1} of {len(chosen)} is blank")
+    if twice := [text for text, times in Counter(chosen).items() if times > 1]:
+        more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
+        raise UserError(f"{what} '{twice[0]}'{more} occurs more than once; {what}s must be distinct")
+    return chosen
+
+
+def _best(texts: Sequence[str], scores: Tensor, top: int) -> list[Match]:
+    """The ``top`` of K texts by their scores ``[K]``; of equal ones the first comes first."""
+    order = scores.argsort(descending=True, stable=True)[: max(top, 1)].tolist()
+    return [Match(texts[i], float(scores[i]), i) for i in order]
+
+
+def _name(video: Video, position: int) -> str:
+    from jepa_vl.use.source import describe
+
+    return describe(video, position)
+
+
+def _stack(rows: list[Tensor]) -> Tensor:
+    return torch.stack(rows)
