@@ -87,6 +87,7 @@ GROUPS: dict[str, Group] = {
             {
                 "jepa": "jepa_vl.objectives.jepa:JEPAObjective",
                 "token": "jepa_vl.objectives.token:TokenObjective",
+                "dual": "jepa_vl.objectives.dual:DualSystem",
             },
         ),
         Group(
@@ -116,6 +117,14 @@ GROUPS: dict[str, Group] = {
             "jepa_vl.readers.base:Reader",
             {
                 "ssv2": "jepa_vl.readers.ssv2:SSv2",
+                "msrvtt_1ka": "jepa_vl.readers.msrvtt_1ka:MSRVTT1kA",
+                "activitynet_captions": "jepa_vl.readers.activitynet_captions:ActivityNetCaptions",
+                "didemo": "jepa_vl.readers.didemo:DiDeMo",
+                "msvd": "jepa_vl.readers.msvd:MSVD",
+                "youcook2": "jepa_vl.readers.youcook2:YouCook2",
+                "pvd_bench": "jepa_vl.readers.pvd_bench:PVDBench",
+                "dream1k": "jepa_vl.readers.dream1k:Dream1K",
+                "vdc1k": "jepa_vl.readers.vdc1k:VDC1k",
             },
         ),
         # not a class: a function that returns the folder of a Hugging Face model on this machine
