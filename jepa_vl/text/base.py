@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -30,3 +31,13 @@ class TextEncoder(Component):
     @abstractmethod
     def forward(self, text: TextTokens) -> Tensor:
         """Embed ``[B, L]`` ids to ``[B, E]``, not normalised."""
+
+    def untouched(self, texts: Sequence[str]) -> Tensor | None:
+        """Embed K texts as the pretrained model did before any training, without the head.
+
+        The baseline that tells what training did to the encoder.
+
+        Returns:
+            Unit vectors ``[K, d]``, d the pretrained model's own width; None where there is no such model.
+        """
+        return None

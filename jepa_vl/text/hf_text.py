@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 from transformers import AutoModel
 
 from jepa_vl.errors import RecipeError
@@ -14,7 +16,7 @@ from jepa_vl.language.pretrained import load_model, load_tokenizer
 from jepa_vl.sample import TextTokens
 from jepa_vl.text.base import TextEncoder
 from jepa_vl.text.distinct import distinct_rows
-from jepa_vl.text.memo import EmbeddingMemo
+from jepa_vl.text.memo import EmbeddingMemo, UntouchedMemo
 from jepa_vl.text.pooling import Pooling, context_length, pool
 from jepa_vl.text.tokenizer import TextTokenizer
 
@@ -66,6 +68,7 @@ class HFText(TextEncoder):
         if freeze:
             self.freeze_part(self.backbone)
             self.memo = EmbeddingMemo(self._pooled)
+        self._untouched = UntouchedMemo(self._fresh)
 
     def connect(self, *, embed_dim: int) -> None:
         """Make the head to E=``embed_dim``.
@@ -101,14 +104,29 @@ class HFText(TextEncoder):
             if trainable:
                 yield multiplier, trainable
 
-    def _pooled(self, text: TextTokens) -> Tensor:
+    def untouched(self, texts: Sequence[str]) -> Tensor:
+        """Embed K texts with the pretrained weights, pooling and prompt: unit vectors ``[K, width]``.
+
+        Raises:
+            UserError: The weights that training started from cannot be read any more.
+        """
+        return normalize(self._untouched(self.tokenizer(texts).to(self.device)), dim=-1)
+
+    def _fresh(self) -> Callable[[TextTokens], Tensor]:
+        # even a frozen backbone may hold other weights: those of a checkpoint it was trained in
+        with torch.random.fork_rng(devices=[]):  # a run draws the same numbers with and without this
+            backbone = _text_tower(load_model(self.model_name, AutoModel)).eval().to(self.device)
+        return partial(self._pooled, backbone=backbone)
+
+    def _pooled(self, text: TextTokens, backbone: Any = None) -> Tensor:
         """Token states of ``[B, L]`` ids, pooled to ``[B, width]``; zero for a text without tokens."""
         filled = text.mask.any(dim=1, keepdim=True)  # [B, 1]
         if not filled.any():
             return text.ids.new_zeros((len(text.ids), self.dim), dtype=torch.float32)
+        backbone = self.backbone if backbone is None else backbone
         seen = text.mask.clone()
         seen[:, :1] |= ~filled  # attention over nothing is not a number
-        output = self.backbone(input_ids=text.ids, attention_mask=seen.long())
+        output = backbone(input_ids=text.ids, attention_mask=seen.long())
         return pool(output, seen, self.pooling) * filled
 
 

@@ -55,6 +55,30 @@ class EmbeddingMemo:
         return out.to(text.ids.device)
 
 
+class UntouchedMemo:
+    """Texts → pooled states of an encoder's pretrained weights, which are read only when a text is new.
+
+    Args:
+        load: Reads the weights, and returns what encodes ids and mask ``[B, L]`` → ``[B, d]`` with them.
+    """
+
+    def __init__(self, load: Callable[[], Callable[[TextTokens], Tensor]]) -> None:
+        self._load = load
+        self._encode: Callable[[TextTokens], Tensor] | None = None
+        self._memo = EmbeddingMemo(self._encoded)
+
+    def __call__(self, text: TextTokens) -> Tensor:
+        """Embed ``[B, L]`` ids to ``[B, d]``, without gradient; the weights are not kept."""
+        try:
+            return self._memo(text)
+        finally:
+            self._encode = None
+
+    def _encoded(self, text: TextTokens) -> Tensor:
+        self._encode = self._encode or self._load()
+        return self._encode(text)
+
+
 def _block(rows: list[Tensor], length: int) -> TextTokens:
     ids = torch.zeros(ROWS, max(length, 1), dtype=torch.long)
     mask = torch.zeros(ROWS, max(length, 1), dtype=torch.bool)
