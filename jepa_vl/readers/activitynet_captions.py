@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from jepa_vl.errors import RecipeError
+from jepa_vl.data.windows import MOMENT, with_windows
 from jepa_vl.readers.annotation import Annotation, read_json
 from jepa_vl.readers.base import About, Reader
-from jepa_vl.sample import WINDOW, Sample
+from jepa_vl.sample import Sample
 
 VERSION = "val_1.json or val_2.json of ActivityNet Captions (video → duration, timestamps, sentences)"
 PARAGRAPHS = {"val_1": 4917, "val_2": 4885}
@@ -22,11 +22,7 @@ class ActivityNetCaptions(Reader):
         fold: Which of the two it is; the name of the split.
         mode: ``paragraphs`` gives a sample a video for retrieval; ``moments`` gives a sample a sentence,
             and the sliding windows that are searched.
-        windows: Lengths in seconds of the windows of ``moments``; each slides by half its length, and
-            the whole video is one more window.
-
-    Raises:
-        RecipeError: There is no window, or one without length.
+        windows: Lengths in seconds of the windows of ``moments``; each slides by half its length.
     """
 
     about: ClassVar[About] = About(
@@ -50,10 +46,8 @@ class ActivityNetCaptions(Reader):
         annotations: str,
         fold: Literal["val_1", "val_2"] = "val_1",
         mode: Literal["paragraphs", "moments"] = "paragraphs",
-        windows: tuple[float, ...] = (16.0, 32.0, 64.0),
+        windows: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0),
     ) -> None:
-        if not windows or min(windows) <= 0:
-            raise RecipeError(f"windows is {list(windows)}; expected lengths in seconds above 0")
         self.annotations = annotations
         self.fold = fold
         self.mode = mode
@@ -64,71 +58,55 @@ class ActivityNetCaptions(Reader):
         return {self.fold: PARAGRAPHS[self.fold]} if self.mode == "paragraphs" else {}
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the paragraph of each video, or its windows and moments."""
-        for video, entry in read_json(self.annotations, VERSION).items():
-            if self.mode == "paragraphs":
-                text = " ".join(s.strip() for s in entry.texts("sentences") if s.strip())
-                if not text:
-                    raise entry.at("sentences").wrong("no sentence")
-                yield self._sample(video, video, target=text)
-            else:
-                yield from self._windows(video, entry)
-                yield from self._moments(video, entry)
+        """Yield the paragraph of each video; or its moments, and then the windows to search."""
+        videos = read_json(self.annotations, VERSION).items()
+        if self.mode == "paragraphs":
+            yield from (self._paragraph(video, entry) for video, entry in videos)
+            return
+        durations = {f"{video}.mp4": _duration(entry) for video, entry in videos}
+        moments = [moment for video, entry in videos for moment in self._moments(video, entry)]
+        yield from with_windows(moments, durations, lengths=self.windows)
 
-    def _windows(self, video: str, entry: Annotation) -> Iterator[Sample]:
-        duration = self._duration(entry)
-        spans = {(0.0, duration)}
-        for length in self.windows:
-            start = 0.0
-            while start + length < duration:
-                spans.add((start, start + length))
-                start += length / 2
-            spans.add((max(0.0, duration - length), duration))
-        for start, end in sorted(spans):
-            name = f"{video}/{start:g}-{end:g}"
-            yield self._sample(name, video, target="", start=start, end=end, kind=WINDOW)
-
-    def _moments(self, video: str, entry: Annotation) -> Iterator[Sample]:
-        duration = self._duration(entry)
-        sentences = entry.texts("sentences")
-        times = entry.at("timestamps")
-        if len(times.entries()) != len(sentences):
-            raise times.wrong(f"found {len(times.entries())} times for {len(sentences)} sentences")
-        for n, (time, text) in enumerate(zip(times.entries(), sentences, strict=True)):
-            start, end = (min(t, duration) for t in _span(time))
-            if end > start and text.strip():
-                yield self._sample(
-                    f"{video}/{n}", video, target=text.strip(), start=start, end=end, kind="moment"
-                )
-
-    @staticmethod
-    def _duration(entry: Annotation) -> float:
-        duration = entry.number("duration")
-        if duration <= 0:
-            raise entry.at("duration").wrong(f"found {duration:g}, expected seconds above 0")
-        return duration
-
-    def _sample(
-        self,
-        name: str,
-        video: str,
-        *,
-        target: str,
-        start: float | None = None,
-        end: float | None = None,
-        kind: str | None = None,
-    ) -> Sample:
+    def _paragraph(self, video: str, entry: Annotation) -> Sample:
+        text = " ".join(s.strip() for s in entry.texts("sentences") if s.strip())
+        if not text:
+            raise entry.at("sentences").wrong("there is no sentence")
         return Sample(
-            id=f"activitynet_captions/{name}",
+            id=f"activitynet_captions/{video}",
             media=f"{video}.mp4",
-            start=start,
-            end=end,
-            target=target,
-            kind=kind,
+            target=text,
             episode=video,
             split=self.fold,
             source="activitynet_captions",
         )
+
+    def _moments(self, video: str, entry: Annotation) -> Iterator[Sample]:
+        duration = _duration(entry)
+        sentences = entry.texts("sentences")
+        times = entry.at("timestamps").entries()
+        if len(times) != len(sentences):
+            raise entry.at("timestamps").wrong(f"found {len(times)} times for {len(sentences)} sentences")
+        for n, (time, text) in enumerate(zip(times, sentences, strict=True)):
+            start, end = (min(t, duration) for t in _span(time))
+            if end > start and text.strip():
+                yield Sample(
+                    id=f"activitynet_captions/{video}/{n}",
+                    media=f"{video}.mp4",
+                    start=start,
+                    end=end,
+                    target=text.strip(),
+                    kind=MOMENT,
+                    episode=video,
+                    split=self.fold,
+                    source="activitynet_captions",
+                )
+
+
+def _duration(entry: Annotation) -> float:
+    duration = entry.number("duration")
+    if duration <= 0:
+        raise entry.at("duration").wrong(f"found {duration:g}, expected seconds above 0")
+    return duration
 
 
 def _span(time: Annotation) -> tuple[float, float]:

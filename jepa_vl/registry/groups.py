@@ -64,7 +64,10 @@ GROUPS: dict[str, Group] = {
             "decoders",
             ("decoder",),
             "jepa_vl.decoders.base:TextDecoder",
-            {"nearest": "jepa_vl.decoders.nearest:NearestText"},
+            {
+                "nearest": "jepa_vl.decoders.nearest:NearestText",
+                "prefix_lm": "jepa_vl.decoders.prefix_lm:PrefixLM",
+            },
         ),
         Group(
             "losses",
@@ -86,6 +89,7 @@ GROUPS: dict[str, Group] = {
             "jepa_vl.objectives.base:Objective",
             {
                 "jepa": "jepa_vl.objectives.jepa:JEPAObjective",
+                "decoder": "jepa_vl.objectives.decoder:DecoderObjective",
                 "token": "jepa_vl.objectives.token:TokenObjective",
                 "dual": "jepa_vl.objectives.dual:DualSystem",
             },
@@ -125,6 +129,13 @@ GROUPS: dict[str, Group] = {
                 "pvd_bench": "jepa_vl.readers.pvd_bench:PVDBench",
                 "dream1k": "jepa_vl.readers.dream1k:Dream1K",
                 "vdc1k": "jepa_vl.readers.vdc1k:VDC1k",
+                "gqa": "jepa_vl.readers.gqa:GQA",
+                "tallyqa": "jepa_vl.readers.tallyqa:TallyQA",
+                "pope": "jepa_vl.readers.pope:POPE",
+                "popev2": "jepa_vl.readers.popev2:POPEv2",
+                "clevr": "jepa_vl.readers.clevr:CLEVR",
+                "sugarcrepe_pp": "jepa_vl.readers.sugarcrepe_pp:SugarCrepePP",
+                "visla": "jepa_vl.readers.visla:VISLA",
             },
         ),
         # not a class: a function that returns the folder of a Hugging Face model on this machine
