@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from jepa_vl.data.windows import MOMENT
 from jepa_vl.sample import CHOICE, WINDOW, Sample
-
-MOMENT = "moment"  # a text about a part of a long video, which moment retrieval looks for
 
 
 def is_captioned(sample: Sample) -> bool:
