@@ -6,6 +6,7 @@ import logging
 import shlex
 import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 from lightning import Trainer
@@ -16,7 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 from jepa_vl.checkpoint import explain_checkpoint
 from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
-from jepa_vl.errors import UserError
+from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
 from jepa_vl.runs import best_or_last, find_checkpoint, make_room, run_folder
@@ -30,7 +31,7 @@ def run(verb: str, arguments: Arguments) -> int:
     Raises:
         UserError: What the user can mend.
     """
-    _quiet()
+    quiet()
     values = resolve(load_recipe(arguments.configs, arguments.overrides))
     values["name"] = values.get("name") or _default_name(arguments)
     folder = run_folder(values["name"])
@@ -39,7 +40,11 @@ def run(verb: str, arguments: Arguments) -> int:
     if arguments.print_config:
         sys.stdout.write(parser.dump(config))
         return 0
-    wanted = config.pop("ckpt_path") or (None if verb == "fit" else best_or_last(folder))
+    trained = is_trained(values["objective"]["class_path"])
+    if verb == "fit" and not trained:
+        name = values["objective"]["class_path"].rpartition(".")[2]
+        raise RecipeError(f"objective {name} is for evaluation: it has nothing to train; use `jepa-vl test`")
+    wanted = config.pop("ckpt_path") or (None if verb == "fit" or not trained else best_or_last(folder))
     checkpoint = find_checkpoint(wanted, folder) if wanted else None
     recipe = parser.dump(config)
     parts = build(parser, config)
@@ -47,6 +52,12 @@ def run(verb: str, arguments: Arguments) -> int:
         _keep_earlier_run(folder)
     trainer = make_trainer(parts, folder=folder, name=config.name, recipe=recipe)
     return _train(verb, trainer, parts, checkpoint, arguments, folder)
+
+
+def is_trained(class_path: str) -> bool:
+    """Whether an objective learns, and is evaluated from a checkpoint; a system is taken as it is."""
+    module, _, name = class_path.rpartition(".")
+    return bool(getattr(getattr(import_module(module), name), "trained", True))
 
 
 def _train(
@@ -103,7 +114,7 @@ def _say(message: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Show our own messages and Lightning's warnings, not its advertisements."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("jepa_vl").setLevel(logging.INFO)

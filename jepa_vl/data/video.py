@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -193,16 +194,34 @@ def _pts(frame: VideoFrame) -> int:
 
 
 def fit_frame(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
-    """Resize the shorter side and cut out the centre; a frame of the right size stays untouched."""
+    """Bring a frame to its size; one that has it stays untouched, unless its border is to be cut off."""
     height, width = preprocessing.size
-    if image.size != (width, height):
-        scale = max(height / image.height, width / image.width)
-        size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
-        image = image.resize(size, FILTERS[preprocessing.interpolation])
-        left, top = (size[0] - width) // 2, (size[1] - height) // 2
-        image = image.crop((left, top, left + width, top + height))
+    if image.size != (width, height) or preprocessing.resize_to is not None:
+        image = _resized(image, preprocessing)
+        left, top = _centred(image.width, width), _centred(image.height, height)
+        image = image.crop((left, top, left + width, top + height))  # black where there is nothing
     array = np.array(image.convert("RGB"))  # a writable copy
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()  # [H, W, C] → [C, H, W]
+
+
+def _centred(side: int, wanted: int) -> int:
+    """Where the middle ``wanted`` pixels of a side begin; halves are rounded as torchvision and open_clip do."""
+    return round((side - wanted) / 2) if side >= wanted else -((wanted - side) // 2)
+
+
+def _resized(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    height, width = preprocessing.size
+    scales = Fraction(height, image.height), Fraction(width, image.width)
+    if preprocessing.resize_mode == "squash":
+        size = (width, height)
+    elif preprocessing.resize_mode == "longest":
+        size = (max(1, round(image.width * min(scales))), max(1, round(image.height * min(scales))))
+    else:
+        # the larger side is rounded down, as torchvision does it
+        larger = Fraction(preprocessing.resize_to or min(height, width), min(height, width))
+        scale = max(scales) * larger
+        size = (int(image.width * scale), int(image.height * scale))
+    return image.resize(size, FILTERS[preprocessing.interpolation])
 
 
 def _reason(error: Exception) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal
 
 from torch import Tensor
 
 from jepa_vl.component import Component
+
+ResizeMode = Literal["shortest", "squash", "longest"]
 
 
 @dataclass(frozen=True)
@@ -15,11 +18,14 @@ class Preprocessing:
     """What a data module must know to read media for an encoder.
 
     Attributes:
-        size: Height and width in pixels; a frame is resized (shorter side) and centre-cropped to it.
+        size: Height and width in pixels; a frame is brought to it as ``resize_mode`` says.
         num_frames: Frames sampled uniformly from a clip; an image is a video of one frame, repeated.
         mean: Per-channel mean the encoder subtracts, of pixels in [0, 1].
         std: Per-channel standard deviation the encoder divides by.
         interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
+        resize_mode: ``shortest`` resizes the shorter side and cuts out the centre, ``squash`` gives up the
+            ratio of the sides, ``longest`` resizes the longer side and fills up with black.
+        resize_to: Side in pixels that ``shortest`` resizes to before the cut; that of the cut if omitted.
     """
 
     size: tuple[int, int]
@@ -27,6 +33,15 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
+    resize_mode: ResizeMode = "shortest"
+    resize_to: int | None = None
+
+    def __repr__(self) -> str:
+        # what is cached on disk is named after it: a field that came later is shown only where it is used
+        later = {"resize_mode", "resize_to"}
+        shown = {f.name: getattr(self, f.name) for f in fields(self)}
+        unused = {f.name for f in fields(self) if f.name in later and shown[f.name] == f.default}
+        return f"Preprocessing({', '.join(f'{k}={v!r}' for k, v in shown.items() if k not in unused)})"
 
 
 class VisionEncoder(Component):
