@@ -15,6 +15,11 @@ VERBS = {
     "predict": "write a checkpoint's predictions for the test splits",
     "evaluate": "run a suite of benchmarks on several models; writes one table",
     "convert": "turn a benchmark's official annotation files into a manifest",
+    "embed": "embed videos as vectors",
+    "classify": "choose the class that a video shows",
+    "ask": "answer a question about a video by one of several candidates",
+    "caption": "say what a video shows",
+    "export": "write a run as a folder of safetensors, with a model card",
     "plugins": "list every part a recipe can name, or show one",
 }
 
@@ -75,6 +80,10 @@ def _dispatch(words: list[str]) -> int:
         from jepa_vl.cli.convert import main as convert
 
         return convert(rest)
+    if verb in ("embed", "classify", "ask", "caption", "export"):
+        from jepa_vl.cli.use import main as use
+
+        return use(verb, rest)
     from jepa_vl.cli.verbs import main as run
 
     return run(verb, rest)
