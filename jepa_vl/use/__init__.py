@@ -1,6 +1,6 @@
 """Using a trained model: from a run, a checkpoint or an exported folder to answers about videos."""
 
-from jepa_vl.use.load import load
+from jepa_vl.use.loading import load
 from jepa_vl.use.model import Match, Model
 from jepa_vl.use.source import Stretch, Video, Videos
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -20,19 +20,22 @@ USES = {
 }
 
 
-def model_card(model: Model, kept: int, total: int) -> str:
+def model_card(model: Model, *, kept: int, total: int, referenced: Collection[str]) -> str:
     """Return the card, in Markdown with the hub's header.
 
     Args:
         model: What is described.
         kept: How many weights the folder holds.
         total: How many the model has.
+        referenced: Parts of which frozen pretrained weights are left out.
     """
     assert model.recipe is not None
     header = {"library_name": "jepa-vl", "tags": ["video", "vision-language", "jepa"], "license": "unknown"}
     name = type(model.objective).__name__
     uses = "\n".join(line for ability, line in USES.items() if ability in model.abilities)
-    parts = "\n".join(f"| `{key}` | `{part}` | {weights} |" for key, part, weights in _parts(model.recipe))
+    parts = "\n".join(
+        f"| `{key}` | `{part}` | {weights} |" for key, part, weights in _parts(model.recipe, referenced)
+    )
     return f"""\
 ---
 {yaml.safe_dump(header, sort_keys=False).strip()}
@@ -40,7 +43,8 @@ def model_card(model: Model, kept: int, total: int) -> str:
 
 # {model.name}
 
-A `{name}` trained with [jepa-vl](https://arxiv.org/abs/2512.10942). It can: {", ".join(sorted(model.abilities))}.
+A `{name}` trained with jepa-vl, an implementation of [VL-JEPA](https://arxiv.org/abs/2512.10942).
+It can: {", ".join(sorted(model.abilities))}.
 
 ```python
 import jepa_vl
@@ -75,13 +79,17 @@ too; look them up before you use or share it.
 """
 
 
-def _parts(recipe: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _parts(recipe: dict[str, Any], referenced: Collection[str]) -> Iterator[tuple[str, str, str]]:
     """Yield (key, class, pretrained weights it names) of each part of the objective."""
     for key, part in recipe["objective"].get("init_args", {}).items():
         if isinstance(part, dict) and "class_path" in part:
             arguments = part.get("init_args") or {}
             named = [f"`{value}`" for k, value in arguments.items() if k == "model" or k.endswith("_model")]
-            yield key, part["class_path"], ", ".join(named) or "see the class"
+            yield (
+                key,
+                part["class_path"],
+                ", ".join(named) or ("those of the class" if key in referenced else "none"),
+            )
 
 
 def _training(results: Results | None) -> str:

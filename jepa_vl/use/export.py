@@ -69,7 +69,10 @@ def write_folder(model: Model, folder: Path) -> None:
     (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
     (folder / RECIPE).write_text(text, encoding="utf-8")
-    (folder / CARD).write_text(model_card(model, size_of(kept), size_of(tensors)), encoding="utf-8")
+    card = model_card(
+        model, kept=size_of(kept), total=size_of(tensors), referenced={n.partition(".")[0] for n in rebuilt}
+    )
+    (folder / CARD).write_text(card, encoding="utf-8")
     if model.results is not None:
         model.results.save(folder / RESULTS)
 
@@ -103,7 +106,7 @@ def read_folder(cls: type[M], folder: Path, **options: Any) -> M:
     for part, digest in _digests(referenced).items():
         if config["referenced"].get(part) != digest:
             raise UserError(
-                f"{folder}: the frozen part '{part}' has other weights here than when the model was exported; "
+                f"{folder}: the frozen part '{part}' has other weights here than at export; "
                 f"look at its model name in {RECIPE}: it may have been updated, or be another one here"
             )
     state = {**tensors, **referenced}

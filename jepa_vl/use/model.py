@@ -14,10 +14,10 @@ from torch.nn.functional import normalize
 
 from jepa_vl.data.progress import track
 from jepa_vl.errors import UserError
-from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, SCORE, Objective
+from jepa_vl.objectives.base import EMBED, GENERATE, SCORE, Objective
 from jepa_vl.results import Results
 from jepa_vl.sample import WINDOW, Batch, Item, Sample
-from jepa_vl.use.source import Video, Videos, read_frames, several
+from jepa_vl.use.source import Video, Videos, describe, read_frames, several
 
 MISSING = {
     EMBED: "ask an objective with a shared space for embeddings, such as `jepa`",
@@ -35,12 +35,12 @@ class Match(NamedTuple):
     Attributes:
         text: The label, the answer, or the name of the video (its path, else its place in the list).
         score: Cosine similarity, or mean log-likelihood a token where the objective has no embeddings.
-        index: Its place among what there was to choose from.
+        position: Its place among what there was to choose from.
     """
 
     text: str
     score: float
-    index: int
+    position: int
 
 
 class Model(
@@ -66,7 +66,7 @@ class Model(
     Example:
         >>> model = jepa_vl.load("runs/quickstart")
         >>> model.classify("clip.mp4", ["pick up the ball", "open the door"])
-        [Match(text='pick up the ball', score=0.71, index=0), …]
+        [Match(text='pick up the ball', score=0.71, position=0), …]
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class Model(
         names = (
             [f"video {i}" for i in range(len(videos))]  # type: ignore[arg-type]
             if embedded
-            else [_name(video, i) for i, video in enumerate(several(videos)[0])]
+            else [describe(video, i) for i, video in enumerate(several(videos)[0])]
         )
         if not names:
             raise UserError("there is no video to search")
@@ -281,7 +281,7 @@ class Model(
         for start in starts:
             items = [
                 Item(
-                    Sample(id=str(i), media=_name(video, i), query=query, target="", kind=WINDOW),
+                    Sample(id=str(i), media=describe(video, i), query=query, target="", kind=WINDOW),
                     i,
                     video=read_frames(video, encoder.preprocessing),
                 )
@@ -313,12 +313,6 @@ def _best(texts: Sequence[str], scores: Tensor, top: int) -> list[Match]:
     """The ``top`` of K texts by their scores ``[K]``; of equal ones the first comes first."""
     order = scores.argsort(descending=True, stable=True)[: max(top, 1)].tolist()
     return [Match(texts[i], float(scores[i]), i) for i in order]
-
-
-def _name(video: Video, position: int) -> str:
-    from jepa_vl.use.source import describe
-
-    return describe(video, position)
 
 
 def _stack(rows: list[Tensor]) -> Tensor:

@@ -85,7 +85,7 @@ def read_frames(video: Video, preprocessing: Preprocessing) -> Tensor:
     if isinstance(video, Image.Image):
         video = [video]
     if isinstance(video, np.ndarray | Tensor):
-        frames: Sequence[Any] = _rgb_frames(video)
+        frames: Any = _rgb_frames(video)
     elif isinstance(video, Sequence) and len(video) and all(_is_frame(entry) for entry in video):
         frames = video
     else:

@@ -85,7 +85,10 @@ def _from_checkpoint(file: Path, results: Path | None, options: dict[str, Any]) 
 
 
 def _not_a_model(folder: Path) -> str:
-    text = f"{folder} is not a run folder or an exported model: expected config.yaml and checkpoints/, or {WEIGHTS}"
+    text = (
+        f"{folder} is not a run folder or an exported model: expected config.yaml and checkpoints/, "
+        f"or {WEIGHTS}"
+    )
     if pickled := sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".pkl")):
         return f"{text}; {pickled[0]} is pickled and could run code, so it is not read"
     runs = sorted(f.name for f in folder.iterdir() if (f / "checkpoints").is_dir())
