@@ -37,13 +37,19 @@ def tokenize(text: str) -> list[str]:
     """Split a caption as pycocoevalcap's ``PTBTokenizer`` does, without Java.
 
     Lower case first, with curly quotes, dashes and the ellipsis sign in their ASCII form. Then, from the
-    left, each token is the first of: a web address, a mail address, a ``#tag``; letters with points
-    (``u.s.``) or a common abbreviation (``mr.``); a contraction in its parts (``does n't``, ``dog 's``,
-    ``can not``, ``gon na``); a word with an inner apostrophe (``o'clock``); a number with inner marks (``1,000``,
-    ``10:30``); letters and digits joined by hyphen, slash or point (``t-shirt``, ``and/or``); a run of
-    points, of hyphens, or of ``?`` and ``!``; any other single character. Brackets become ``-lrb-`` and the
-    like. Last, quotes and ``. ... ? ! , : ; - --`` are dropped, as pycocoevalcap drops them; it keeps
-    ``?!`` and the brackets' names, and so does this. Spelling is kept as it is.
+    left, each token is the first of these that fits:
+
+    - a web address, a mail address, a ``#tag``;
+    - letters with points (``u.s.``) or a common abbreviation (``mr.``);
+    - a contraction in its parts (``does n't``, ``dog 's``, ``can not``, ``gon na``);
+    - a word with an inner apostrophe (``o'clock``);
+    - a number with inner marks (``1,000``, ``10:30``);
+    - letters and digits joined by hyphen, slash or point (``t-shirt``, ``and/or``);
+    - a run of points, of hyphens, or of ``?`` and ``!``;
+    - any other single character; brackets become ``-lrb-`` and the like.
+
+    Last, quotes and ``. ... ? ! , : ; - --`` are dropped, as pycocoevalcap drops them; it keeps ``?!`` and
+    the brackets' names, and so does this. Spelling is kept as it is.
 
     Known differences from the Java tool: abbreviations beyond a short list lose their point, ``no.5`` stays
     whole, and signs such as ``½`` are not spelled out.

@@ -92,6 +92,9 @@ GROUPS: dict[str, Group] = {
                 "decoder": "jepa_vl.objectives.decoder:DecoderObjective",
                 "token": "jepa_vl.objectives.token:TokenObjective",
                 "dual": "jepa_vl.objectives.dual:DualSystem",
+                "conse": "jepa_vl.objectives.conse:ConSESystem",
+                "generative": "jepa_vl.objectives.generative:GenerativeSystem",
+                "probe": "jepa_vl.objectives.probe:ProbeSystem",
             },
         ),
         Group(
