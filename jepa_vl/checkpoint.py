@@ -27,12 +27,7 @@ def load_objective(path: str | Path, *, which: str | None = None) -> Objective:
         UserError: There is no such checkpoint, it holds more than weights and plain values (a pickle could
             run anything), or it was not written by jepa-vl.
     """
-    path = Path(path)
-    file = (
-        find_checkpoint(which or best_or_last(path), path)
-        if path.is_dir()
-        else find_checkpoint(str(path), path)
-    )
+    file = checkpoint_file(path, which)
     content = read_checkpoint(file)
     objective = build_objective(yaml.safe_load(content["jepa_vl"]["recipe"]))
     try:
@@ -40,6 +35,34 @@ def load_objective(path: str | Path, *, which: str | None = None) -> Objective:
     except RuntimeError as error:
         raise explain_checkpoint(error, file, type(objective).__name__) or error from error
     return objective.eval()
+
+
+def initialise(objective: Objective, path: str | Path) -> None:
+    """Start an objective from a trained one's weights: fine-tuning from a pretrained run.
+
+    Args:
+        objective: Gets the weights.
+        path: Folder of a run, of which the best checkpoint is taken, or a checkpoint file.
+
+    Raises:
+        UserError: There is no such checkpoint, or it is of another architecture.
+    """
+    file = checkpoint_file(path)
+    try:
+        objective.load_state_dict(read_checkpoint(file)["state_dict"])
+    except RuntimeError as error:
+        raise explain_checkpoint(error, file, type(objective).__name__) or error from error
+
+
+def checkpoint_file(path: str | Path, which: str | None = None) -> Path:
+    """Return the checkpoint that a run's folder or a file means.
+
+    Raises:
+        UserError: There is none.
+    """
+    path = Path(path)
+    wanted = (which or best_or_last(path)) if path.is_dir() else str(path)
+    return find_checkpoint(wanted, path)
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:

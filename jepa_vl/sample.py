@@ -87,6 +87,15 @@ class Sample(BaseModel):
         return self.target if self.answer is None else self.answer
 
     @property
+    def role(self) -> str:
+        """What it trains: ``vqa`` (candidates), ``class`` (a label), ``caption`` (no query) or ``prompt``."""
+        if self.candidates is not None:
+            return "vqa"
+        if self.label is not None:
+            return "class"
+        return "prompt" if self.query else "caption"
+
+    @property
     def group_id(self) -> int:
         """A 63-bit number, equal for samples that are not each other's negatives, on every machine."""
         text = self.group if self.group is not None else self.target or self.id

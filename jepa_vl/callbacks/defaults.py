@@ -9,6 +9,7 @@ from lightning import Callback
 from lightning.pytorch.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
+    ProgressBar,
     TQDMProgressBar,
 )
 
@@ -23,6 +24,11 @@ from jepa_vl.tasks.base import Task
 CHECKPOINTS, BEST, LAST = "checkpoints", "best.ckpt", "last.ckpt"
 
 
+def progress_bar() -> ProgressBar:
+    """Return a bar for a terminal, and a line every ten seconds elsewhere."""
+    return TQDMProgressBar(leave=True) if sys.stdout.isatty() else ProgressLines()
+
+
 def default_callbacks(*, run_dir: Path, tasks: list[Task], data: SampleData) -> list[Callback]:
     """Return the callbacks of a run whose files lie in ``run_dir``.
 
@@ -35,7 +41,7 @@ def default_callbacks(*, run_dir: Path, tasks: list[Task], data: SampleData) -> 
         RandomState(),
         EvaluationCallback(tasks=tasks, data=data, run_dir=run_dir),
         LearningRateMonitor(logging_interval="step"),
-        TQDMProgressBar(leave=True) if sys.stdout.isatty() else ProgressLines(),
+        progress_bar(),
     ]
     if tasks and data.val_sets:
         found.append(

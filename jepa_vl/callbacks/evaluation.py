@@ -20,7 +20,7 @@ from jepa_vl.callbacks.throughput import Throughput
 from jepa_vl.data.base import SINGLE_FRAME, SampleData
 from jepa_vl.errors import UserError
 from jepa_vl.objectives.base import EMBED, Objective
-from jepa_vl.results import Results, RunInfo, rich_table, with_baseline
+from jepa_vl.results import Outcomes, Results, RunInfo, SetOutcomes, rich_table, with_baseline
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.tasks.base import Result, Task
 
@@ -35,8 +35,9 @@ class EvaluationCallback(Callback):
 
     During fit and ``validate`` it logs ``val/<task>/<metric>`` (``val/<task>/<group>/<metric>`` for a part
     of the samples) and ``val/score``, the mean of the tasks' headline numbers, by which the best checkpoint
-    is kept. On ``test`` it writes ``results.json`` to the run's folder and prints a table for each set; a
-    set whose clips are reduced to one frame becomes a baseline of the set it was made from.
+    is kept. On ``test`` it writes ``results.json`` and, sample by sample, ``outcomes.json`` to the run's
+    folder and prints a table for each set; a set whose clips are reduced to one frame becomes a baseline of
+    the set it was made from.
 
     Args:
         tasks: What is measured; those that the objective has no ability for are left out, with a warning.
@@ -45,6 +46,7 @@ class EvaluationCallback(Callback):
 
     Attributes:
         results: Rows by sample set, as of the last validation or test.
+        outcomes: What each sample scored then.
     """
 
     def __init__(self, *, tasks: Sequence[Task], data: SampleData, run_dir: Path) -> None:
@@ -52,6 +54,7 @@ class EvaluationCallback(Callback):
         self.data = data
         self.run_dir = Path(run_dir)
         self.results: dict[str, list[Result]] = {}
+        self.outcomes = Outcomes()
         self._running: list[tuple[str, list[Task]]] = []
         self._projected: list[tuple[Sample, Tensor]] = []
         self._warned: set[str] = set()
@@ -142,6 +145,7 @@ class EvaluationCallback(Callback):
             Results(run=self._run_info(trainer, pl_module), sets=self.results).save(
                 self.run_dir / "results.json"
             )
+            self.outcomes.save(self.run_dir / "outcomes.json")
         self._print(trainer)
 
     # -- both
@@ -189,6 +193,7 @@ class EvaluationCallback(Callback):
 
     def _finish(self, trainer: Trainer) -> None:
         computed = {name: [row for task in tasks for row in task.compute()] for name, tasks in self._running}
+        self.outcomes = Outcomes(sets={name: _outcomes(tasks) for name, tasks in self._running})
         # a rank without samples computed nothing
         found: dict[str, list[Result]] = trainer.strategy.broadcast(computed)
         self.results = {}
@@ -267,6 +272,15 @@ class EvaluationCallback(Callback):
         for name, rows in self.results.items():
             if rows:
                 console.print(rich_table(name, rows))
+
+
+def _outcomes(tasks: Sequence[Task]) -> SetOutcomes:
+    """What each sample scored in the tasks of one set."""
+    scored = {task.name: found for task in tasks if (found := task.outcomes())}
+    ids = {i for metrics in scored.values() for values in metrics.values() for i in values}
+    samples = {s.id: s.episode for task in tasks for s in getattr(task, "samples", [])}
+    episodes = {i: episode for i in sorted(ids) if (episode := samples.get(i)) is not None}
+    return SetOutcomes(episodes=episodes, tasks=scored)
 
 
 def _scalars(results: dict[str, list[Result]], *, main: str, prefix: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
-from jepa_vl.checkpoint import explain_checkpoint
+from jepa_vl.checkpoint import checkpoint_file, explain_checkpoint, initialise
 from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
 from jepa_vl.errors import RecipeError, UserError
@@ -46,8 +46,13 @@ def run(verb: str, arguments: Arguments) -> int:
         raise RecipeError(f"objective {name} is for evaluation: it has nothing to train; use `jepa-vl test`")
     wanted = config.pop("ckpt_path") or (None if verb == "fit" or not trained else best_or_last(folder))
     checkpoint = find_checkpoint(wanted, folder) if wanted else None
+    start = config.init_from if verb == "fit" and checkpoint is None else None
+    if start is not None:
+        checkpoint_file(start)  # before anything is built
     recipe = parser.dump(config)
     parts = build(parser, config)
+    if start is not None:
+        initialise(parts.objective, start)
     if verb == "fit" and checkpoint is None and not parts.trainer.get("fast_dev_run"):
         _keep_earlier_run(folder)
     trainer = make_trainer(parts, folder=folder, name=config.name, recipe=recipe)

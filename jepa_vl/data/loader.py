@@ -62,6 +62,12 @@ class ShuffledSampler(DistributedSampler[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: the order goes on from ``position``, whatever Lightning takes for an epoch."""
 
+    @property
+    def order(self) -> dict[str, int | str]:
+        """What the order depends on."""
+        rows = self.batch_size * self.num_replicas
+        return {"seed": self.seed, "samples": self.size, "global batch": rows}
+
     def _order(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         return torch.randperm(self.size, generator=generator).tolist()
@@ -100,14 +106,14 @@ class TrainLoader(BatchLoader):
         """Return the position in the training order, and what the order depends on."""
         if not isinstance(self.sampler, ShuffledSampler):  # Lightning's overfit_batches puts in its own
             return {}
-        return {"position": self.sampler.position - self.in_flight(), **self._order_of(self.sampler)}
+        return {"position": self.sampler.position - self.in_flight(), **self.sampler.order}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved position. If the order is another one, the next pass through the data begins."""
         if not state or not isinstance(self.sampler, ShuffledSampler):
             return
-        now = self._order_of(self.sampler)
-        then = {key: state[key] for key in now}
+        now = self.sampler.order
+        then = {key: state.get(key, "none") for key in now}
         if now == then:
             self.sampler.position = state["position"]
             return
@@ -119,11 +125,6 @@ class TrainLoader(BatchLoader):
         )
         per_epoch = then["samples"] // then["global batch"]
         self.sampler.position = -(-state["position"] // per_epoch) * self.sampler.batches_per_epoch
-
-    @staticmethod
-    def _order_of(sampler: ShuffledSampler) -> dict[str, int]:
-        rows = sampler.batch_size * sampler.num_replicas
-        return {"seed": sampler.seed, "samples": sampler.size, "global batch": rows}
 
 
 def train_loader(

@@ -13,10 +13,11 @@ from jepa_vl.data.base import SampleData
 from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.data.clips import ManifestSet
 from jepa_vl.data.loader import ShuffledSampler, eval_loader, train_loader
+from jepa_vl.data.mixture import MixtureSampler, pools_of
 from jepa_vl.data.sets import SUFFIX, TRAIN, SetMaker
 from jepa_vl.errors import ManifestError, RecipeError
 from jepa_vl.objectives.base import Objective
-from jepa_vl.sample import Batch
+from jepa_vl.sample import Batch, Sample
 
 
 class ManifestData(SampleData):
@@ -36,6 +37,8 @@ class ManifestData(SampleData):
         cache_features: Whether a frozen vision encoder's tokens are computed once and kept on disk.
         cache_dtype: Number format of those tokens.
         max_bad_media: How many clips may be unreadable; they are left out and listed.
+        mixture: Shares of the training batches, by role (``caption``, ``class``, ``vqa``, ``prompt``), kind
+            or source of the samples; what is not named is left out. All samples alike by default.
         val_limit: Most samples to validate on during training, chosen at random once; None for all.
         seed: Of the order of the training batches.
     """
@@ -54,6 +57,7 @@ class ManifestData(SampleData):
         cache_features: bool = True,
         cache_dtype: Literal["float32", "float16", "bfloat16"] = "float32",
         max_bad_media: int = 0,
+        mixture: dict[str, float] | None = None,
         val_limit: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -79,6 +83,7 @@ class ManifestData(SampleData):
         self.cache_features = cache_features
         self.cache_dtype = cache_dtype
         self.max_bad_media = max_bad_media
+        self.mixture = mixture
         self.val_limit = val_limit
         self.seed = seed
 
@@ -185,10 +190,7 @@ class ManifestData(SampleData):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training batches, in an order that depends on ``seed`` alone."""
         samples = self.sample_set(TRAIN)
-        rank, world_size = self._rank()
-        sampler = ShuffledSampler(
-            len(samples), batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
-        )
+        sampler = self._train_sampler(samples.samples)
         collate = self._attached().collator()
         loader = train_loader(samples, sampler, collate=collate, num_workers=self.num_workers)
         loader.in_flight = self._in_flight
@@ -227,6 +229,21 @@ class ManifestData(SampleData):
             cache_dtype=self.cache_dtype,
             max_bad=self.max_bad_media,
             num_workers=self.num_workers,
+        )
+
+    def _train_sampler(self, samples: list[Sample]) -> ShuffledSampler:
+        rank, world_size = self._rank()
+        if self.mixture is None:
+            return ShuffledSampler(
+                len(samples), batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
+            )
+        return MixtureSampler(
+            pools_of(samples, self.mixture),
+            self.mixture,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
         )
 
     def _attached(self) -> Objective:

@@ -31,6 +31,12 @@ PLAIN: dict[str, Argument] = {
         ),
         Argument("seed_everything", int, 1, "seed of weights, data order and augmentation"),
         Argument("ckpt_path", str | None, None, "last, best, or the path of a checkpoint"),
+        Argument(
+            "init_from",
+            str | None,
+            None,
+            "run or checkpoint whose weights training starts from, as fine-tuning does",
+        ),
         Argument("plugins", list[str], [], "local .py files or modules that register parts"),
     )
 }
@@ -67,14 +73,24 @@ def resolve(recipe: Recipe) -> dict[str, Any]:
     if not isinstance(trainer, dict):
         raise recipe.error(("trainer",), f"expected arguments of Lightning's Trainer, found {trainer!r}")
     values["trainer"] = _arguments(recipe, ("trainer",), Trainer, trainer)
-    values["objective"] = _part(recipe, ("objective",), "objectives", values["objective"])
-    values["data"] = _part(recipe, ("data",), "data", values["data"])
-    values["tasks"] = [_part(recipe, ("tasks", i), "tasks", v) for i, v in enumerate(values["tasks"])]
+    values["objective"] = resolve_part(recipe, ("objective",), "objectives", values["objective"])
+    values["data"] = resolve_part(recipe, ("data",), "data", values["data"])
+    values["tasks"] = [resolve_part(recipe, ("tasks", i), "tasks", v) for i, v in enumerate(values["tasks"])]
     return values
 
 
-def _part(recipe: Recipe, key: Key, group: str, value: Any) -> dict[str, Any]:
-    """Resolve ``name`` or ``{class_path: name, init_args: {…}}`` to a full class path."""
+def resolve_part(recipe: Recipe, key: Key, group: str, value: Any) -> dict[str, Any]:
+    """Resolve ``name`` or ``{class_path: name, init_args: {…}}`` to a full class path.
+
+    Args:
+        recipe: Where it stands, for messages.
+        key: Its place in it.
+        group: Of which group of parts it must be.
+        value: What stands there.
+
+    Raises:
+        RecipeError: With file, line and key: an unknown name or argument, or a wrong value.
+    """
     if isinstance(value, str):
         value = {"class_path": value}
     if not isinstance(value, dict):
@@ -122,8 +138,8 @@ def _value(recipe: Recipe, key: Key, argument: Argument, value: Any) -> Any:
     group = _group_of(argument)
     if group is not None and value is not None and value != "null":
         if isinstance(value, list):
-            return [_part(recipe, (*key, i), group, v) for i, v in enumerate(value)]
-        return _part(recipe, key, group, value)
+            return [resolve_part(recipe, (*key, i), group, v) for i, v in enumerate(value)]
+        return resolve_part(recipe, key, group, value)
     settings = next((c for c in classes_in(argument.hint) if dataclasses.is_dataclass(c)), None)
     if settings is not None and isinstance(value, dict):
         return _arguments(recipe, key, settings, value)

@@ -1,0 +1,69 @@
+"""``jepa-vl evaluate``: a suite of benchmarks on several models, and one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jepa_vl.errors import RecipeError, did_you_mean
+
+HELP = """\
+usage: jepa-vl evaluate --suite SUITE --model [NAME=]PATH [--model …] [--output FOLDER] [--key VALUE …]
+
+Run a suite of benchmarks on models, and write one table.
+
+  --suite SUITE         a suite recipe, recipes/suites/babyai.yaml say
+  --model [NAME=]PATH   a run's folder, a checkpoint, or the recipe of a system that needs no training;
+                        several times for several models. The first one, or the suite's baseline, is what
+                        the others are compared with, sample by sample
+  --output FOLDER       runs/evaluate/SUITE by default. Gets table.md, table.html, table.tex, table.json and
+                        MODEL/BENCHMARK/results.json; what is finished there is not run again
+  --KEY VALUE           anything of the suite, --trainer.accelerator cpu say
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run ``evaluate``; returns the exit status.
+
+    Raises:
+        RecipeError: The command or the suite is wrong.
+        UserError: A model cannot be built.
+    """
+    if not argv or any(word in ("-h", "--help") for word in argv):
+        (sys.stdout if argv else sys.stderr).write(HELP)
+        return 0 if argv else 2
+    suite, models, output, overrides = _read(argv)
+    if suite is None:
+        raise RecipeError("`jepa-vl evaluate` needs --suite SUITE, recipes/suites/babyai.yaml say")
+    if not models:
+        raise RecipeError("`jepa-vl evaluate` needs --model PATH: a run's folder, a checkpoint or a recipe")
+    from jepa_vl.cli.suite import evaluate
+
+    return evaluate(suite, models, output, overrides)
+
+
+def _read(argv: Sequence[str]) -> tuple[str | None, list[str], Path | None, list[tuple[str, str]]]:
+    suite: str | None = None
+    models: list[str] = []
+    output: Path | None = None
+    overrides: list[tuple[str, str]] = []
+    words = list(argv)
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if not option.startswith("--"):
+            hint = did_you_mean(option, ("--suite", "--model", "--output"))
+            raise RecipeError(f"command line: unexpected '{option}'; {hint}")
+        if not equals:
+            if not words or words[0].startswith("--"):
+                raise RecipeError(f"command line: {option} needs a value: {option} VALUE")
+            value = words.pop(0)
+        if option == "--suite":
+            suite = value
+        elif option == "--model":
+            models.append(value)
+        elif option == "--output":
+            output = Path(value)
+        else:
+            overrides.append((option[2:], value))
+    return suite, models, output, overrides

@@ -1,0 +1,221 @@
+"""The table of a suite: models by benchmarks, as Markdown, HTML, LaTeX and JSON."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from jepa_vl.data.base import SINGLE_FRAME
+from jepa_vl.suites.compare import Difference, paired_difference
+from jepa_vl.suites.run import Measured
+from jepa_vl.tasks.base import Result
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the table.
+
+    Attributes:
+        model: Its row.
+        column: Its column: benchmark, and the sample set where there are several.
+        measure: "task metric".
+        result: The number with its interval; None where there is none.
+        difference: To the baseline model, on the same samples.
+        why: Why there is no number.
+    """
+
+    model: str
+    column: str
+    measure: str
+    result: Result | None = None
+    difference: Difference | None = None
+    why: str = ""
+
+
+@dataclass
+class SuiteTable:
+    """Every number of a suite.
+
+    Attributes:
+        name: The suite's name.
+        baseline: The model that the others are compared with.
+        cells: Of the models that were run.
+        paper: (measure, column, system) → what the paper reports, a fraction.
+    """
+
+    name: str
+    baseline: str
+    cells: list[Cell]
+    paper: dict[tuple[str, str, str], float]
+
+    @classmethod
+    def of(cls, name: str, measured: Sequence[Measured], baseline: str = "") -> SuiteTable:
+        """Put together what was measured; the baseline is the first model where none is named."""
+        baseline = baseline or (measured[0].model if measured else "")
+        against = {(m.benchmark.name): m for m in measured if m.model == baseline}
+        cells: list[Cell] = []
+        paper: dict[tuple[str, str, str], float] = {}
+        for one in measured:
+            cells += _cells(one, against.get(one.benchmark.name))
+            for measure, systems in one.benchmark.paper.items():
+                paper |= {(measure, one.benchmark.name, system): v for system, v in systems.items()}
+        return cls(name, baseline, cells, paper)
+
+    @property
+    def measures(self) -> list[str]:
+        """Every measure, in the order of its first cell."""
+        return list(dict.fromkeys(cell.measure for cell in self.cells))
+
+    def grid(self, measure: str) -> tuple[list[str], list[list[str]]]:
+        """Return the headings and the rows of one measure: our models, then the paper's numbers."""
+        cells = [cell for cell in self.cells if cell.measure == measure]
+        columns = list(dict.fromkeys(cell.column for cell in cells))
+        at = {(cell.model, cell.column): cell for cell in cells}
+        rows = [
+            [model, *(_text(at.get((model, column))) for column in columns)]
+            for model in dict.fromkeys(cell.model for cell in cells)
+        ]
+        chances = {cell.column: cell.result.chance for cell in cells if cell.result is not None}
+        if any(chance is not None for chance in chances.values()):
+            rows.append(["chance", *(_percent(chances.get(column)) for column in columns)])
+        systems = dict.fromkeys(s for m, column, s in self.paper if m == measure and column in columns)
+        for system in systems:
+            numbers = [self.paper.get((measure, column, system)) for column in columns]
+            rows.append([f"{system} (paper)", *map(_percent, numbers)])
+        return [measure, *columns], rows
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know: the baseline, and why numbers are missing."""
+        found = [f"± brackets: 95 % bootstrap interval; Δ: paired difference to {self.baseline}, in points"]
+        missing = dict.fromkeys(f"{c.model}, {c.column}, {c.measure}: {c.why}" for c in self.cells if c.why)
+        return [*found, *missing]
+
+    def markdown(self) -> str:
+        """Return a table for each measure, and the notes."""
+        parts = [f"# {self.name}"]
+        for measure in self.measures:
+            headings, rows = self.grid(measure)
+            rule = ["---"] + ["---:"] * (len(headings) - 1)
+            parts.append("\n".join("| " + " | ".join(line) + " |" for line in [headings, rule, *rows]))
+        return "\n\n".join([*parts, *(f"- {note}" for note in self.notes)]) + "\n"
+
+    def latex(self) -> str:
+        """Return a ``tabular`` for each measure, with booktabs' rules."""
+        parts = []
+        for measure in self.measures:
+            headings, rows = self.grid(measure)
+            lines = [" & ".join(map(_escape, line)) + r" \\" for line in [headings, *rows]]
+            head = rf"\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}" + "\n\\toprule"
+            parts.append(
+                "\n".join([head, lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"])
+            )
+        return "\n\n".join([*parts, *(f"% {note}" for note in self.notes)]) + "\n"
+
+    def page(self) -> str:
+        """Return a self-contained HTML page."""
+        parts = [f"<h1>{html.escape(self.name)}</h1>"]
+        for measure in self.measures:
+            headings, rows = self.grid(measure)
+            head = "".join(f"<th>{html.escape(text)}</th>" for text in headings)
+            body = "".join(
+                f"<tr{' class=paper' if row[0].endswith('(paper)') or row[0] == 'chance' else ''}>"
+                + "".join(f"<td>{html.escape(text)}</td>" for text in row)
+                + "</tr>"
+                for row in rows
+            )
+            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return (
+            f"<!doctype html><meta charset=utf-8><title>{html.escape(self.name)}</title>"
+            f"<style>{_STYLE}</style>" + "".join(parts) + f"<ul>{notes}</ul>\n"
+        )
+
+    def json(self) -> str:
+        """Return every cell, with nothing rounded."""
+        cells = [
+            {**asdict(cell), "result": None if cell.result is None else asdict(cell.result)}
+            for cell in self.cells
+        ]
+        paper = [
+            {"measure": measure, "column": column, "system": system, "value": value}
+            for (measure, column, system), value in self.paper.items()
+        ]
+        about = {"suite": self.name, "baseline": self.baseline, "cells": cells, "paper": paper}
+        return json.dumps(about, indent=1) + "\n"
+
+
+_STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse;margin:1.2em 0;font-variant-numeric:tabular-nums}"
+    "th,td{padding:.3em .8em;text-align:right;border-bottom:1px solid #ddd}th{border-bottom:2px solid #444}"
+    "td:first-child,th:first-child{text-align:left}.paper td{color:#777}li{color:#555;font-size:90%}"
+)
+
+
+def _cells(one: Measured, baseline: Measured | None) -> list[Cell]:
+    name = one.benchmark.name
+    if one.results is None:
+        return [Cell(one.model, name, measure, why=one.skipped) for measure in one.benchmark.shown or ["–"]]
+    found = []
+    sets = [s for s in one.results.sets if not s.endswith(SINGLE_FRAME)]
+    for sample_set in sets:
+        column = name if len(sets) == 1 else f"{name} {sample_set}"
+        rows = one.results.sets[sample_set]
+        for row in _shown(rows, one.benchmark.shown):
+            difference = None
+            if baseline is not None and baseline is not one:
+                difference = _difference(one, baseline, sample_set, row)
+            shown = replace(row, note="")
+            found.append(Cell(one.model, column, f"{row.task} {row.metric}", shown, difference))
+        for task, lacks in one.cannot.items():
+            headline = next((m for m in one.benchmark.shown if m.startswith(f"{task} ")), task)
+            found.append(Cell(one.model, column, headline, why=f"it cannot {lacks}"))
+    return found
+
+
+def _shown(rows: Sequence[Result], wanted: Sequence[str]) -> list[Result]:
+    whole = [row for row in rows if row.group == "all"]
+    if wanted:
+        by_name = {f"{row.task} {row.metric}": row for row in whole}
+        return [by_name[name] for name in wanted if name in by_name]
+    first: dict[str, Result] = {}
+    for row in rows:
+        first.setdefault(row.task, row)
+    return list(first.values())
+
+
+def _difference(one: Measured, other: Measured, sample_set: str, row: Result) -> Difference | None:
+    mine, theirs = (m.outcomes.sets.get(sample_set) for m in (one, other))
+    if mine is None or theirs is None:
+        return None
+    values = [s.tasks.get(row.task, {}).get(row.metric) for s in (mine, theirs)]
+    if values[0] is None or values[1] is None:
+        return None
+    return paired_difference(values[0], values[1], mine.episodes)
+
+
+def _text(cell: Cell | None) -> str:
+    if cell is None or cell.result is None:
+        return "–"
+    row = cell.result
+    scale = 100.0 if row.higher_is_better else 1.0  # ranks stay as they are
+    text = f"{scale * row.value:.1f}"
+    if row.low is not None and row.high is not None:
+        text += f" ({scale * row.low:.1f}–{scale * row.high:.1f})"
+    if cell.difference is not None:
+        d = cell.difference
+        text += f" Δ {100 * d.value:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
+    return text
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _escape(text: str) -> str:
+    for old, new in (("\\", r"\textbackslash "), ("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("#", r"\#")):
+        text = text.replace(old, new)
+    return text.replace("Δ", r"$\Delta$").replace("–", "--")
