@@ -79,6 +79,14 @@ class Annotation:
             raise found.wrong(f"found {_shown(found.value)}, expected a time such as 00:01:02.50")
         return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
 
+    def span(self, key: str) -> tuple[float, float]:
+        """Return a list of two numbers, the seconds of a beginning and an end."""
+        found = self.at(key)
+        value = found.value
+        if not isinstance(value, list) or [type(v) in (int, float) for v in value] != [True, True]:
+            raise found.wrong(f"found {_shown(value)}, expected [start, end] in seconds")
+        return float(value[0]), float(value[1])
+
     def texts(self, key: str) -> list[str]:
         """Return a list of texts."""
         found = self.at(key)

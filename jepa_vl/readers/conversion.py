@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from jepa_vl.data.progress import track
 from jepa_vl.data.records import SHOWN, is_url, write_manifest
 from jepa_vl.errors import ManifestError, RecipeError
@@ -109,7 +111,7 @@ def _kept(
 ) -> Iterator[Sample]:
     seen: set[str] = set()
     dropped: set[str] = set()
-    for sample in samples:
+    for sample in _checked(samples):
         if sample.id in seen:
             raise ManifestError(f"the annotations name '{sample.id}' twice; each item must occur once")
         seen.add(sample.id)
@@ -134,6 +136,19 @@ def _kept(
         raise ManifestError("the annotations hold no item")
     if done.missing:
         _list_missing(done, place, max_missing, listed)
+
+
+def _checked(samples: Iterator[Sample]) -> Iterator[Sample]:
+    """Turn an item that no sample can hold into one error."""
+    try:
+        yield from samples
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in detail["loc"])
+        item = detail["input"].get("id", "") if isinstance(detail["input"], dict) else repr(detail["input"])
+        raise ManifestError(
+            f"an item of the annotations cannot be used: {field or item}: {detail['msg']}"
+        ) from error
 
 
 def _list_missing(done: Conversion, place: _Place, max_missing: int | None, listed: Path) -> None:
