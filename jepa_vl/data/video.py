@@ -72,6 +72,24 @@ def read_clip(
     return torch.stack([fit_frame(image, preprocessing) for image in images])  # [T, C, H, W]
 
 
+def video_length(path: str) -> float:
+    """Return the length of a video in seconds.
+
+    Raises:
+        MediaError: The file is missing, empty or corrupt, or there is no video in it.
+    """
+    try:
+        if not is_url(path) and Path(path).stat().st_size == 0:
+            raise MediaError("the file is empty (0 bytes)")
+        with av.open(path) as container:
+            if not container.streams.video:
+                raise MediaError("there is no video stream in it")
+            return _length(container, container.streams.video[0])
+    except (MediaError, *DECODING_ERRORS) as error:
+        reason = _reason(error)
+        raise MediaError(f"cannot read '{path}': {reason}", reason=reason) from error
+
+
 def uniform_indices(available: int, wanted: int) -> list[int]:
     """Return the positions, among ``available`` frames, at the centres of ``wanted`` equal intervals.
 
