@@ -110,6 +110,8 @@ class HFText(TextEncoder):
         Raises:
             UserError: The weights that training started from cannot be read any more.
         """
+        if not texts:
+            return torch.zeros(0, self.dim, device=self.device)
         return normalize(self._untouched(self.tokenizer(texts).to(self.device)), dim=-1)
 
     def _fresh(self) -> Callable[[TextTokens], Tensor]:
