@@ -116,7 +116,7 @@ class VQATask(IndexedTask):
         """Accuracy over all (the headline), then by kind, then what yes-no questions add."""
         if self._truncated:
             log.warning(
-                "vqa: %d texts of the batches with questions are longer than the model's context and are cut off",
+                "vqa: %d texts of the batches with questions are longer than the context and are cut off",
                 self._truncated,
             )
         seen = [self.samples[i] for i in positions]

@@ -152,12 +152,74 @@ def test_half_a_pass_counts_what_was_seen(samples: list[Sample], objective: Any,
 
 
 @pytest.mark.parametrize("ability", [EMBED, SCORE])
-def test_nothing_to_retrieve_is_no_result(
-    ability: str, samples: list[Sample], objective: Any, run: Callable[..., Any]
+def test_an_empty_gallery_is_skipped_and_a_warning_says_so(
+    ability: str,
+    samples: list[Sample],
+    objective: Any,
+    run: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     questions = samples[18:]
     made = objective(questions, ["yes"], ability)
-    assert run(RetrievalTask(), made, questions) == []
+    task = RetrievalTask()
+    assert run(task, made, questions) == []
+    assert task.outcomes() == {}
+    assert "the gallery of 'test' is empty and is skipped: none of its 6 samples" in caplog.text
+    assert made.embedded == []
+
+
+def test_clips_and_texts_of_other_tasks_are_left_out(objective: Any, run: Any, rows: Any) -> None:
+    told = [sample(i, i, f"caption {i}") for i in range(2)]
+    others = [
+        Sample(id="w", media="long.mp4", start=0, end=4, target="", kind="window"),
+        Sample(id="c", media="c.mp4", target="", kind="choice"),
+        Sample(id="m", media="long.mp4", start=1, end=3, target="she opens it", kind="moment"),
+        Sample(id="q", media="a.mp4", target="", choices=("c", "w"), answer="c"),
+        sample(9, 9, "a cat", paraphrase="one cat", negative="two cats"),
+        Sample(id="t", media="", target="a text alone"),
+    ]
+    made = objective([*told, *others], [s.target for s in told], EMBED)
+    found = rows(run(RetrievalTask(), made, [*told, *others]))
+    for way in ("text-to-video", "video-to-text"):
+        assert found["all", f"{way} R@1"].n == 2
+        assert found["all", f"{way} R@1"].note == "2 queries, gallery of 2"
+
+
+def test_the_best_ranked_caption_of_a_clip_counts(objective: Any, run: Any, rows: Any) -> None:
+    """Five captions a clip, of which one is right: enough for video-to-text, a fifth for text-to-video."""
+    samples = [sample(5 * clip + i, clip, f"{clip} {i}") for clip in range(4) for i in range(5)]
+    made = objective(samples, [s.target for s in samples], EMBED)
+    axis = torch.eye(16)
+    made.video = {s.id: axis[int(s.media[0])] for s in samples}
+    made.text = {
+        s.target: axis[int(s.media[0])]
+        if s.target.endswith("3")
+        else axis[(int(s.media[0]) + 1) % 4] * 0.9 + axis[8 + i % 8] * 0.1
+        for i, s in enumerate(samples)
+    }
+    found = rows(run(RetrievalTask(), made, samples))
+    assert found["all", "video-to-text R@1"].value == 1
+    assert found["all", "video-to-text R@1"].n == 4
+    assert found["all", "text-to-video R@1"].value == 0.2
+    assert found["all", "text-to-video R@1"].n == 20
+
+
+@pytest.mark.parametrize("ability", [EMBED, SCORE])
+def test_outcomes_average_to_the_rows(
+    ability: str, samples: list[Sample], objective: Any, run: Any, rows: Any, batching: list[list[int]]
+) -> None:
+    made = clip_vectors(objective(samples, [s.target for s in samples], ability), samples)
+    task = RetrievalTask(score_gallery=6)
+    found = rows(run(task, made, samples, batches=batching))
+    means = {
+        metric if group == "all" else f"{group}/{metric}": row
+        for (group, metric), row in found.items()
+        if "R@" in metric
+    }
+    assert set(task.outcomes()) == set(means)
+    for name, values in task.outcomes().items():
+        assert len(values) == means[name].n
+        assert sum(values.values()) / len(values) == pytest.approx(means[name].value)
 
 
 def test_examples_show_the_best_caption_of_a_clip(objective: Any, run: Any) -> None:
