@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
 from jepa_vl.component import Component
 
+#: K texts → unit vectors ``[K, E]`` of the space that is decoded from.
+EmbedText = Callable[[Sequence[str]], Tensor]
+
 
 class TextDecoder(Component):
-    """Embeddings ``[B, E]`` → texts. Used at inference only, and only when text is wanted."""
+    """Embeddings ``[B, E]`` → texts. Used at inference only, and only when text is wanted.
+
+    Its weights are its own: a checkpoint of the objective that uses it does not hold them.
+
+    Attributes:
+        split: Split of the data whose target texts it is to be told before it decodes; None for none.
+    """
+
+    split: str | None = None
 
     @abstractmethod
     def decode(self, embeddings: Tensor) -> list[str]:
         """Return one text for each of the B embeddings."""
+
+    def check_space(self, embed_text: EmbedText) -> None:
+        """Refuse embeddings of a space that it does not know; any space will do unless a decoder says so.
+
+        Raises:
+            UserError: It was made for another text encoder.
+        """
+
+    def tell_texts(self, texts: Sequence[str], embed_text: EmbedText) -> None:
+        """Take the distinct target texts of `split`, before each evaluation; most have no use for them."""

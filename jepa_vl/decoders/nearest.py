@@ -9,14 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jepa_vl.decoders.base import TextDecoder
+from jepa_vl.decoders.base import EmbedText, TextDecoder
 from jepa_vl.errors import UserError
 
 
 class NearestText(TextDecoder):
     """Says the text of its bank whose embedding has the largest cosine with the predicted one.
 
-    The bank is saved in checkpoints with the module's state. Of equally near texts the first is said.
+    The bank is made anew before each evaluation and prediction, of the distinct targets of a split; or
+    `set_bank` makes it. Of equally near texts the first is said.
+
+    Args:
+        split: Split of the data whose targets the bank holds.
 
     Example:
         >>> decoder = NearestText()
@@ -27,8 +31,9 @@ class NearestText(TextDecoder):
 
     embeddings: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, split: str = "train") -> None:
         super().__init__(frozen=True)
+        self.split = split
         self.texts: list[str] = []
         # not persistent: its size is not known when a checkpoint is loaded, see `get_extra_state`
         self.register_buffer("embeddings", torch.zeros(0, 0), persistent=False)
@@ -46,6 +51,10 @@ class NearestText(TextDecoder):
             )
         self.texts = list(texts)
         self.embeddings = F.normalize(embeddings.detach().float(), dim=-1).to(self.embeddings.device)
+
+    def tell_texts(self, texts: Sequence[str], embed_text: EmbedText) -> None:
+        """Make the bank of K texts."""
+        self.set_bank(texts, embed_text(texts))
 
     @torch.no_grad()
     def decode(self, embeddings: Tensor) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from jepa_vl.data.base import SampleData
 from jepa_vl.decoders.base import TextDecoder
 from jepa_vl.errors import RecipeError
 from jepa_vl.losses.base import Loss
@@ -34,10 +36,12 @@ class JEPAObjective(TrainedObjective):
         loss: D(Ŝ_Y, S_Y).
         embed_dim: E, width of the shared space (1,536 in the paper).
         optimizer: Learning rate, weight decay and schedule.
-        decoder: Ŝ_Y → Ŷ, for when text is wanted.
+        decoder: Ŝ_Y → Ŷ, for when text is wanted. It is trained elsewhere: checkpoints are the same with
+            and without one.
 
     Raises:
-        RecipeError: The loss needs a frozen target and the text encoder has something to train.
+        RecipeError: The loss needs a frozen target and the text encoder has something to train, or the
+            decoder has.
     """
 
     vision_encoder: VisionEncoder
@@ -62,6 +66,12 @@ class JEPAObjective(TrainedObjective):
                 f"does not learn, but objective.text_encoder {type(text_encoder).__name__} has weights to "
                 "train: freeze it and leave out its head, or choose the loss info_nce"
             )
+        if decoder is not None and any(p.requires_grad for p in decoder.parameters()):
+            raise RecipeError(
+                f"objective.decoder {type(decoder).__name__} is not trained, and jepa does not train it: "
+                "train one with `jepa-vl fit --config recipes/decoder.yaml`, and name its run as "
+                "objective.decoder.weights"
+            )
         self.vision_encoder = vision_encoder
         self.predictor = predictor
         self.text_encoder = text_encoder
@@ -69,6 +79,8 @@ class JEPAObjective(TrainedObjective):
         self.decoder = decoder
         self.embed_dim = embed_dim
         self.abilities = frozenset({EMBED, SCORE} if decoder is None else {EMBED, SCORE, GENERATE, DECODE})
+        self.register_state_dict_post_hook(_leave_out_decoder)
+        self.register_load_state_dict_pre_hook(_keep_own_decoder)
 
     def collator(self) -> Collator:
         """Tokenise queries for the predictor, and targets for the text encoder."""
@@ -122,4 +134,44 @@ class JEPAObjective(TrainedObjective):
         """Say the texts that embeddings ``[B, E]`` stand for."""
         if self.decoder is None:
             raise self._cannot(DECODE)
+        self.decoder.check_space(self.embed_text)
         return self.decoder.decode(embeddings)
+
+    def on_validation_start(self) -> None:
+        """Tell the decoder the texts it wants to know, and refuse one of another text encoder at once."""
+        if self.decoder is None:
+            return
+        self.decoder.check_space(self.embed_text)
+        if self.decoder.split is not None:
+            data: SampleData = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.decoder.tell_texts(distinct_targets(data, self.decoder.split), self.embed_text)
+
+    on_test_start = on_predict_start = on_validation_start
+
+
+def distinct_targets(data: SampleData, split: str) -> list[str]:
+    """Target texts of a split, each once, in the order they first stand in.
+
+    Raises:
+        RecipeError: There is no such split, or it has no texts.
+    """
+    try:
+        samples = data.sample_set(split).samples
+    except KeyError as error:
+        raise RecipeError(f"objective.decoder.split: {error.args[0]}") from error
+    texts = list(dict.fromkeys(sample.target for sample in samples if sample.target))
+    if not texts:
+        raise RecipeError(f"objective.decoder.split: the data have no texts in split '{split}'")
+    return texts
+
+
+def _leave_out_decoder(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    for key in [key for key in state if key.startswith(f"{prefix}decoder.")]:
+        del state[key]
+
+
+def _keep_own_decoder(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Whatever a checkpoint says of a decoder, this one stays as it is."""
+    _leave_out_decoder(module, state, prefix, None)
+    if isinstance(module.decoder, nn.Module):
+        state.update(module.decoder.state_dict(prefix=f"{prefix}decoder."))

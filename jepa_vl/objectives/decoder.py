@@ -1,0 +1,132 @@
+"""`DecoderObjective`: train a Y-Decoder on texts alone: text → frozen text encoder → decoder → text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from jepa_vl.decoders.base import TextDecoder
+from jepa_vl.decoders.prefix_lm import PROBES, PrefixLM
+from jepa_vl.decoders.space import TextSpace
+from jepa_vl.distributed import sum_ranks, world
+from jepa_vl.errors import RecipeError
+from jepa_vl.objectives.base import DECODE, GENERATE, Collator
+from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.trained import TrainedObjective
+from jepa_vl.sample import Batch
+from jepa_vl.schedule import OptimizerSettings
+
+
+class DecoderObjective(TrainedObjective):
+    """Minimises -log p(Y | S_Y + noise), token by token, for the target texts Y of the data.
+
+    No media are read. The noise stands for the gap between the embeddings that are decoded in training,
+    those of texts, and the predicted ones that are decoded in use (as in CapDec, arXiv 2211.00575);
+    `jepa_vl.decoders.gap` measures which noise is as far off. A decoder of any objective's text encoder
+    can be trained: `model` says which.
+
+    Args:
+        model: Run (``runs/NAME``) or checkpoint whose text encoder, head included, is decoded; it stays
+            as it is, and is not saved again.
+        decoder: What is trained; `prefix_lm`.
+        noise: Deviation, in each of the E numbers, of the Gaussian noise on unit embeddings in training.
+            They are brought back to unit norm.
+        optimizer: Learning rate, weight decay and schedule.
+
+    Raises:
+        RecipeError: The model has no text embeddings, the decoder has nothing to train, or the noise is
+            negative.
+        UserError: There is no such model.
+    """
+
+    vision_encoder = None
+    abilities = frozenset({GENERATE, DECODE})
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        decoder: TextDecoder,
+        noise: float = 0.0,
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+    ) -> None:
+        super().__init__(optimizer=optimizer)
+        if not isinstance(decoder, PrefixLM) or decoder.frozen:
+            trained = " with weights" if isinstance(decoder, PrefixLM) else ""
+            raise RecipeError(
+                f"objective.decoder {type(decoder).__name__}{trained} has nothing to train; expected "
+                "prefix_lm with a language_model"
+            )
+        if noise < 0:
+            raise RecipeError(f"objective.noise must not be negative, found {noise}")
+        self.text_space = TextSpace(model)
+        decoder.connect(self.text_space(PROBES))
+        self.decoder = decoder
+        self.noise = noise
+
+    def collator(self) -> Collator:
+        """Tokenise targets for the language model."""
+        language_model = self.decoder.language_model
+        return Collate(query=language_model.query_tokenizer, target=language_model.target_tokenizer)
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Embed K texts as the model does: unit vectors ``[K, E]``; each is encoded once in a run."""
+        return self.text_space(texts, self.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy over the batch's target tokens, the end token included."""
+        embeddings = add_noise(self._targets(batch), self.noise)  # [B, E]
+        logits, ids = self._token_logits(embeddings, batch)
+        # each token of the global batch counts the same, however they are spread over ranks
+        tokens = sum_ranks(torch.tensor(float(len(ids)), device=ids.device)) / world().size
+        loss = F.cross_entropy(logits.float(), ids, reduction="sum") / tokens
+        correct = (logits.argmax(dim=-1) == ids).float().mean()
+        self.log_train(batch, loss, perplexity=loss.detach().exp(), token_accuracy=correct)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Log loss and token accuracy without noise, and the share of texts that come back exactly."""
+        embeddings = self._targets(batch)
+        logits, ids = self._token_logits(embeddings, batch)  # [real tokens, V], [real tokens]
+        said = self.decoder.decode(embeddings)
+        # compared as the tokenizer writes them: it may have no capitals
+        wanted = self.decoder.language_model.target_tokenizer.decode
+        rows = zip(said, batch.target.ids, batch.target.mask, strict=True)
+        exact = [text == wanted(row[mask].tolist()) for text, row, mask in rows]
+        of_tokens = {
+            "val/loss": F.cross_entropy(logits.float(), ids),
+            "val/token_accuracy": (logits.argmax(dim=-1) == ids).float().mean(),
+        }
+        self.log_dict(of_tokens, batch_size=len(ids), sync_dist=True)
+        self.log("val/exact_match", sum(exact) / len(exact), batch_size=len(batch), sync_dist=True)
+
+    def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
+        """Say each target again, from its true embedding; the decoder decides how long it may be."""
+        return self.decode(self._targets(batch))
+
+    def decode(self, embeddings: Tensor) -> list[str]:
+        """Say the texts that embeddings ``[B, E]`` stand for."""
+        return self.decoder.decode(embeddings)
+
+    def on_train_start(self) -> None:
+        """Refuse to go on from a checkpoint that was trained for another text encoder than ``model`` has."""
+        self.decoder.check_space(self.embed_text)
+
+    on_validation_start = on_test_start = on_predict_start = on_train_start
+
+    def _targets(self, batch: Batch) -> Tensor:
+        return self.embed_text([sample.target for sample in batch.samples])  # [B, E]
+
+    def _token_logits(self, embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits ``[real tokens, V]`` and ids ``[real tokens]`` of the batch's targets."""
+        return self.decoder.token_logits(embeddings, batch.target), batch.target.ids[batch.target.mask]
+
+
+def add_noise(embeddings: Tensor, deviation: float) -> Tensor:
+    """Add Gaussian noise to unit vectors ``[B, E]``, and bring them back to unit norm."""
+    if not deviation:
+        return embeddings
+    return F.normalize(embeddings + deviation * torch.randn_like(embeddings), dim=-1)
