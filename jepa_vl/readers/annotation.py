@@ -15,7 +15,15 @@ from jepa_vl.data.records import missing_file
 from jepa_vl.errors import ManifestError, did_you_mean
 
 SHOWN = 60  # characters of a wrong value in a message
-_KINDS = {dict: "object", list: "list", str: "text", bool: "true or false", int: "number", float: "number"}
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "nothing",
+}
 _CLOCK = re.compile(r"(\d+):(\d{1,2}):(\d{1,2}(?:\.\d*)?)")
 
 
@@ -231,7 +239,7 @@ def _listed(keys: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    return "nothing" if value is None else f"a {_KINDS.get(type(value), type(value).__name__)}"
+    return _KINDS[type(value)]
 
 
 def _shown(value: Any) -> str:
