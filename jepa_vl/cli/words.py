@@ -28,12 +28,13 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
-    def add_model(self) -> None:
+    def add_model(self, *, required: bool = True) -> None:
         """Add what every verb that loads a model takes."""
         self.add_argument(
             "--model",
-            required=True,
-            help="folder of a run, checkpoint, exported folder, or hub id owner/model",
+            required=required,
+            help="folder of a run, checkpoint, exported folder, or hub id owner/model"
+            + ("" if required else " (the one that made the index)"),
         )
         self.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 … (a GPU if there is one)")
         self.add_argument(

@@ -18,6 +18,7 @@ from jepa_vl.objectives.base import EMBED, GENERATE, SCORE, Objective
 from jepa_vl.results import Results
 from jepa_vl.sample import WINDOW, Batch, Item, Sample
 from jepa_vl.use.source import Video, Videos, describe, read_frames, several
+from jepa_vl.vision.base import Preprocessing
 
 MISSING = {
     EMBED: "ask an objective with a shared space for embeddings, such as `jepa`",
@@ -94,6 +95,18 @@ class Model(
         """What the objective can do: some of ``embed``, ``score``, ``generate``, ``decode``."""
         return self.objective.abilities
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the objective's encoder wants its frames.
+
+        Raises:
+            UserError: The objective reads texts alone.
+        """
+        encoder = self.objective.vision_encoder
+        if encoder is None:
+            raise UserError(f"{type(self.objective).__name__} reads texts alone, it sees no video")
+        return encoder.preprocessing
+
     @torch.inference_mode()
     def embed_video(self, videos: Videos, query: str = "") -> Tensor:
         """Embed videos, asked ``query`` of them: unit vectors ``[E]`` of one video, ``[B, E]`` of several.
@@ -103,6 +116,13 @@ class Model(
         """
         self._need(EMBED)
         return self._each(videos, query, lambda batch: list(self.objective.embed_video(batch).cpu()), _stack)
+
+    @torch.inference_mode()
+    def embed_frames(self, frames: Sequence[Tensor], query: str = "") -> Tensor:
+        """Embed frames that `read_frames` has read: ``B × [T, C, H, W]`` → unit vectors ``[B, E]``."""
+        self._need(EMBED)
+        names = [f"video {i}" for i in range(len(frames))]
+        return self.objective.embed_video(self._collate(frames, names, query)).cpu()
 
     @torch.inference_mode()
     def embed_text(self, texts: str | Sequence[str]) -> Tensor:
@@ -271,23 +291,20 @@ class Model(
         return found[0] if single else join(found)
 
     def _batches(self, videos: Sequence[Video], query: str) -> Iterator[Batch]:
-        encoder = self.objective.vision_encoder
-        if encoder is None:
-            raise UserError(f"{type(self.objective).__name__} reads texts alone, it sees no video")
-        collate = self.objective.collator()
         starts: Any = range(0, len(videos), self.batch_size)
         if self.progress:
             starts = track(starts, total=len(starts), what=f"Reading videos ({self.batch_size} a step)")
         for start in starts:
-            items = [
-                Item(
-                    Sample(id=str(i), media=describe(video, i), query=query, target="", kind=WINDOW),
-                    i,
-                    video=read_frames(video, encoder.preprocessing),
-                )
-                for i, video in enumerate(videos[start : start + self.batch_size], start)
-            ]
-            yield collate(items).to(self.objective.device)
+            some = videos[start : start + self.batch_size]
+            frames = [read_frames(video, self.preprocessing) for video in some]
+            yield self._collate(frames, [describe(v, i) for i, v in enumerate(some, start)], query)
+
+    def _collate(self, frames: Sequence[Tensor], names: Sequence[str], query: str) -> Batch:
+        items = [
+            Item(Sample(id=str(i), media=name, query=query, target="", kind=WINDOW), i, video=video)
+            for i, (name, video) in enumerate(zip(names, frames, strict=True))
+        ]
+        return self.objective.collator()(items).to(self.objective.device)
 
 
 def _choices(texts: Sequence[str], what: str) -> list[str]:
