@@ -19,6 +19,8 @@ VERBS = {
     "classify": "choose the class that a video shows",
     "ask": "answer a question about a video by one of several candidates",
     "caption": "say what a video shows",
+    "index": "embed a folder of videos, to be searched by text",
+    "search": "find the stretches of indexed videos that a text describes",
     "export": "write a run as a folder of safetensors, with a model card",
     "plugins": "list every part a recipe can name, or show one",
 }
@@ -84,6 +86,14 @@ def _dispatch(words: list[str]) -> int:
         from jepa_vl.cli.use import main as use
 
         return use(verb, rest)
+    if verb == "index":
+        from jepa_vl.cli.index import main as index
+
+        return index(rest)
+    if verb == "search":
+        from jepa_vl.cli.search import main as search
+
+        return search(rest)
     from jepa_vl.cli.verbs import main as run
 
     return run(verb, rest)
