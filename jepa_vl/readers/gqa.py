@@ -25,7 +25,7 @@ class GQA(Reader):
     Args:
         annotations: testdev_balanced_questions.json.
         answers: Where the list of answers comes from: train_balanced_questions.json, or a JSON list of
-            answers such as trainval_label2ans.json. The answers of the split itself when empty.
+            answers such as trainval_label2ans.json. When left out, the answers of the split itself.
     """
 
     about: ClassVar[About] = About(
@@ -44,16 +44,21 @@ class GQA(Reader):
         ),
     )
 
-    def __init__(self, *, annotations: str, answers: str = "") -> None:
+    def __init__(self, *, annotations: str, answers: str | None = None) -> None:
         self.annotations = annotations
         self.answers = answers
+
+    def expected(self) -> dict[str, int]:
+        """Return the number of questions of the split; a given list of answers may leave some out."""
+        return self.about.expected if self.answers is None else {}
 
     def samples(self) -> Iterator[Sample]:
         """Yield one sample a question."""
         questions = read_json(self.annotations, VERSION).items()
-        known = _read_answers(self.answers) if self.answers else {}
-        if not known:
+        if self.answers is None:
             known = dict.fromkeys(entry.text("answer") for _, entry in questions)
+        else:
+            known = _read_answers(self.answers)
         candidates = tuple(sorted(known))
         outside = []
         for number, entry in questions:

@@ -19,7 +19,7 @@ class POPEv2(Reader):
     """A sample a question, answered with yes or no.
 
     Args:
-        annotations: annotations.json.
+        annotations: annotations.json, from POPEv2/dataset of the POPE repository.
     """
 
     about: ClassVar[About] = About(

@@ -76,7 +76,7 @@ GENERIC = (
 )
 SPATIAL = (
     "image\tsent1\tsent2\tBest reference (Semantically close)\tReference-2 (Completely irrelevant)",
-    "000000318723.jpg\tThe backpack contains the cat.\tThe cat is in the backpack.\tThe cat is outside.\tOven.",
+    "000000318723.jpg\tThe backpack contains the cat.\tThe cat is in the backpack.\tThe cat is out.\tOven.",
 )
 
 
@@ -92,7 +92,7 @@ def test_visla_rows_are_triplets_and_quotation_marks_are_kept(tmp_path: Path) ->
     assert quoted.target == '"Pub" hangs above bottles.'
     assert quoted.negative == '"Pub" hangs behind bottles.'
     assert spatial.kind == "visla/spatial"
-    assert (spatial.paraphrase, spatial.negative) == ("The cat is in the backpack.", "The cat is outside.")
+    assert (spatial.paraphrase, spatial.negative) == ("The cat is in the backpack.", "The cat is out.")
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def test_gqa_leaves_out_and_logs_what_a_given_list_cannot_answer(
     with caplog.at_level(logging.WARNING):
         samples = list(GQA(annotations=path, answers=json_file(tmp_path / "a.json", answers)).samples())
     assert [s.candidates for s in samples] == [("no", "yes")]
+    assert GQA(annotations="q", answers="a").expected() == {}, "fewer than the published number is right here"
     assert "1 of 2 questions are left out" in caplog.text
     assert "'zebra'" in caplog.text
 
