@@ -13,7 +13,15 @@ from jepa_vl.recipe.resolve import resolve
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 TWINS = [("quickstart", "quickstart-token"), ("smollm2", "smollm2-token")]
+#: Recipes that start from the run of another one; what they measure is their own.
+STARTS_FROM = {"decoder": "quickstart", "decoder-smollm2": "quickstart"}
+MEASURES = {"decoder": {"captioning"}}
 Command = Callable[..., int]
+
+
+def make_first_run(name: str, command: Command) -> None:
+    if name in STARTS_FROM:
+        assert command("fit", "--config", f"recipes/{STARTS_FROM[name]}.yaml") == 0
 
 
 def read(name: str) -> dict[str, object]:
@@ -53,16 +61,18 @@ def test_twins_see_the_same_tokens_and_the_predictor_is_half_the_language_model(
 @pytest.mark.parametrize("recipe", [r for r in RECIPES if "smollm2" not in r.stem], ids=lambda p: p.stem)
 def test_a_recipe_fits_and_tests(recipe: Path, command: Command, tmp_path: Path) -> None:
     config = f"recipes/{recipe.name}"
+    make_first_run(recipe.stem, command)
     assert command("fit", "--config", config) == 0
     assert command("test", "--config", config) == 0
     results = json.loads((tmp_path / "runs" / recipe.stem / "results.json").read_text())
     tasks = {row["task"] for rows in results["sets"].values() for row in rows}
-    assert tasks == {"retrieval", "classification", "vqa"}
+    assert tasks == MEASURES.get(recipe.stem, {"retrieval", "classification", "vqa"})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["smollm2", "smollm2-token"])
+@pytest.mark.parametrize("name", ["smollm2", "smollm2-token", "decoder-smollm2"])
 def test_a_language_model_recipe_trains(name: str, command: Command, tmp_path: Path) -> None:
+    make_first_run(name, command)
     assert command("fit", "--config", f"recipes/{name}.yaml", "--data.batch_size", "2") == 0
     assert (tmp_path / "runs" / name / "checkpoints" / "last.ckpt").exists()
 
@@ -73,3 +83,23 @@ def test_both_objectives_read_the_same_cached_tokens(command: Command, cache: Pa
     before = sorted((cache / "features").rglob("*"))
     assert command("fit", "--config", "recipes/quickstart-token.yaml") == 0
     assert sorted((cache / "features").rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_a_jepa_run_without_a_decoder_is_tested_with_each_and_refuses_one_of_another_run(
+    command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command("fit", "--config", "recipes/quickstart.yaml") == 0
+    assert command("fit", "--config", "recipes/decoder.yaml") == 0
+    test = ("test", "--config", "recipes/quickstart.yaml", "--objective.decoder")
+    captioning = ("--tasks", "[captioning]")
+    for decoder in (("nearest",), ("prefix_lm", "--objective.decoder.weights", "runs/decoder")):
+        assert command(*test, *decoder, *captioning) == 0
+        rows = json.loads((tmp_path / "runs" / "quickstart" / "results.json").read_text())["sets"]["test"]
+        assert {"CIDEr", "exact match"} <= {row["metric"] for row in rows}
+    other = ("--seed_everything", "2", "--name", "other")
+    assert command("fit", "--config", "recipes/quickstart.yaml", *other) == 0
+    capsys.readouterr()
+    use = ("prefix_lm", "--objective.decoder.weights", "runs/decoder")
+    assert command(*test, *use, "--name", "other") == 1
+    assert "trained for another text encoder" in capsys.readouterr().err
