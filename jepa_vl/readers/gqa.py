@@ -55,6 +55,7 @@ class GQA(Reader):
     def samples(self) -> Iterator[Sample]:
         """Yield one sample a question."""
         questions = read_json(self.annotations, VERSION).items()
+        _check_split(questions)
         if self.answers is None:
             known = dict.fromkeys(entry.text("answer") for _, entry in questions)
         else:
@@ -63,7 +64,6 @@ class GQA(Reader):
         outside = []
         for number, entry in questions:
             image = entry.text("imageId")
-            _check_split(entry, image)
             answer = entry.text("answer")
             if answer not in known:
                 outside.append(answer)
@@ -89,13 +89,15 @@ class GQA(Reader):
             )
 
 
-def _check_split(entry: Annotation, image: str) -> None:
-    """Refuse the files of other splits: only test images have names with an n."""
-    if entry.at("isBalanced").value is not True:
-        raise entry.at("isBalanced").wrong("found a question of the unbalanced set")
-    if not image.startswith("n"):
-        raise entry.at("imageId").wrong(
-            f"found '{image}', an image of train or val; those of testdev begin with n"
+def _check_split(questions: list[tuple[str, Annotation]]) -> None:
+    """Refuse the files of other splits: only the images of test and testdev have names with an n."""
+    for _, entry in questions:
+        if entry.at("isBalanced").value is not True:
+            raise entry.at("isBalanced").wrong("found a question of the unbalanced set")
+    if questions and not any(entry.text("imageId").startswith("n") for _, entry in questions):
+        found = questions[0][1]
+        raise found.at("imageId").wrong(
+            f"found '{found.text('imageId')}', an image of train or val; names of testdev begin with n"
         )
 
 
