@@ -235,7 +235,7 @@ def test_never_saying_yes_has_no_precision_and_no_warning(objective: Any, run: A
 
 
 def test_an_even_guess_is_at_chance(objective: Any, run: Any, rows: Any) -> None:
-    samples = [question(i, "a dog?", YES_NO, YES_NO[min(i % 4, 1)], "pope/random") for i in range(4000)]
+    samples = [question(i, "a dog?", YES_NO, YES_NO[min(i % 4, 1)], "pope/random") for i in range(400)]
     made = objective(samples, YES_NO, EMBED)
     made.video = {s.id: made.text[YES_NO[i // 4 % 2]] for i, s in enumerate(samples)}
     found = rows(run(VQATask(), made, samples))
