@@ -223,7 +223,7 @@ def fit_frame(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
 
 
 def _centred(side: int, wanted: int) -> int:
-    """Where the middle ``wanted`` pixels of a side begin; halves are rounded as torchvision and open_clip do."""
+    """Where the middle ``wanted`` pixels of a side begin; halves go where open_clip puts them."""
     return round((side - wanted) / 2) if side >= wanted else -((wanted - side) // 2)
 
 
