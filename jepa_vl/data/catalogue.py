@@ -53,7 +53,8 @@ class Catalogue:
         """Hash of the samples, in order, and of the content of their media."""
         digest = hashlib.sha256()
         for record in self.records:
-            digest.update(f"{record.sample.model_dump_json()} {self.content[record.path]}\n".encode())
+            said = record.sample.model_dump_json(exclude_defaults=True)  # a new field changes no old hash
+            digest.update(f"{said} {self.content[record.path]}\n".encode())
         return digest.hexdigest()
 
     def clips(self, records: Iterable[Record]) -> list[Clip]:

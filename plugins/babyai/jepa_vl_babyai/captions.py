@@ -1,8 +1,13 @@
-"""An event in words: its class name, and a caption that says all that can be seen of it."""
+"""A clip in words: its event's class name, a caption of what happens, and a description of what is there."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 from jepa_vl_babyai.events import Clip, Thing
+
+PLURAL = {"ball": "balls", "box": "boxes", "key": "keys", "door": "doors"}
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 #: Ways to say a verb; a clip always gets the same one.
 _SAYINGS: dict[str, tuple[str, ...]] = {
@@ -39,6 +44,16 @@ def caption(clip: Clip, choice: int) -> str:
     if event.verb == "go to":  # its turn is the end of the way
         return f"the agent {deed}, turning {clip.turn}"
     return f"the agent turns {clip.turn} and {deed}"
+
+
+def scene(clip: Clip) -> str:
+    """Say what lies in sight at the start: ``two red balls, a grey door``; the same things in one order."""
+    seen = Counter(clip.things())
+    parts = []
+    for (colour, kind), n in sorted(seen.items(), key=lambda item: (item[0][1], item[0][0])):
+        many = NUMBERS[n] if n < len(NUMBERS) else str(n)
+        parts.append(f"a {colour} {kind}" if n == 1 else f"{many} {colour} {PLURAL[kind]}")
+    return ", ".join(parts) or "nothing"
 
 
 def meaning(clip: Clip) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from jepa_vl.cache import cache_dir
 from jepa_vl.data.manifest import ManifestData
 from jepa_vl.data.progress import track
-from jepa_vl_babyai.render import manifest_files, render_dataset, settings_hash
+from jepa_vl_babyai.render import manifest_files, render_dataset, scene_files, settings_hash
 from jepa_vl_babyai.settings import Settings
 
 
@@ -28,6 +28,8 @@ class BabyAIData(ManifestData):
         num_frames: Frames of a clip, one step of the world apart.
         view: Height and width of what is seen, in cells.
         tile: Height and width of a cell, in pixels.
+        scenes: Whether each clip also brings a description of everything in sight, asked for by "describe
+            this video in detail."
         render_workers: Processes that render; as many as there are processors by default.
     """
 
@@ -42,6 +44,7 @@ class BabyAIData(ManifestData):
         num_frames: int = 4,
         view: int = 8,
         tile: int = 8,
+        scenes: bool = False,
         render_workers: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -55,6 +58,7 @@ class BabyAIData(ManifestData):
             view=view,
             tile=tile,
         )
+        self.scenes = scenes
         self.render_workers = render_workers or os.cpu_count() or 1
         super().__init__(manifest=[], root=None, **kwargs)
 
@@ -73,5 +77,6 @@ class BabyAIData(ManifestData):
         )
 
     def manifests(self) -> list[Path]:
-        """Return the manifest of each split."""
-        return manifest_files(self.settings, self.folder)
+        """Return the manifests of each split."""
+        more = scene_files(self.settings, self.folder) if self.scenes else []
+        return [*manifest_files(self.settings, self.folder), *more]

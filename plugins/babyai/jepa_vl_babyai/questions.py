@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jepa_vl_babyai.captions import the
+from jepa_vl_babyai.captions import NUMBERS, PLURAL, the
 from jepa_vl_babyai.events import Clip, Thing
 from jepa_vl_babyai.settings import COLOURS, PORTABLE
 
-NUMBERS = ("zero", "one", "two", "three", "four", "five")
+COUNTED = NUMBERS[:6]
 PRESENCE = ("random", "popular", "adversarial")
 NAMES: tuple[Thing, ...] = tuple((colour, kind) for colour in COLOURS for kind in PORTABLE)
-PLURAL = {"ball": "balls", "box": "boxes", "key": "keys", "door": "doors"}
 
 _DONE = {
     "go to": "that the agent goes to",
@@ -57,12 +56,12 @@ def count(clip: Clip, rng: np.random.Generator) -> Question | None:
     seen = clip.things()
     numbers = {PLURAL[kind]: sum(k == kind for _, k in seen) for kind in PLURAL}
     numbers |= {f"{colour} things": sum(c == colour for c, _ in seen) for colour in COLOURS}
-    possible = [(what, n) for what, n in numbers.items() if n < len(NUMBERS)]
+    possible = [(what, n) for what, n in numbers.items() if n < len(COUNTED)]
     if not possible:
         return None
     weights = _COUNT_WEIGHT[[n for _, n in possible]]
     what, n = possible[rng.choice(len(possible), p=weights / weights.sum())]
-    return Question("count", f"how many {what} are there at the start?", NUMBERS[n], NUMBERS)
+    return Question("count", f"how many {what} are there at the start?", COUNTED[n], COUNTED)
 
 
 def frequent(clips: Sequence[Clip], most: int = 6) -> tuple[Thing, ...]:

@@ -10,12 +10,14 @@ import numpy as np
 
 from jepa_vl.sample import Sample
 from jepa_vl_babyai import questions
-from jepa_vl_babyai.captions import caption, class_name, meaning
+from jepa_vl_babyai.captions import caption, class_name, meaning, scene
 from jepa_vl_babyai.events import Clip
 from jepa_vl_babyai.settings import Settings
 
 #: Asked for the event class, the paper's prompt for classification (Fig. 2).
 ACTION_QUERY = "what is the action shown?"
+#: Asked for everything in sight, the paper's prompt for long texts (Fig. 2).
+SCENE_QUERY = "describe this video in detail."
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ def samples(chosen: Sequence[Chosen], settings: Settings) -> Iterator[Sample]:
                     candidates=q.candidates,
                     kind=q.kind,
                 )
+
+
+def scenes(chosen: Sequence[Chosen]) -> Iterator[Sample]:
+    """Yield a description of what lies in sight in each clip of a split."""
+    for c in chosen:
+        yield _sample(c, "scene", query=SCENE_QUERY, target=scene(c.clip), kind="scene")
 
 
 def _sample(c: Chosen, name: str, **fields: Any) -> Sample:

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from jepa_vl.data.records import write_manifest
 from jepa_vl.errors import UserError
 from jepa_vl_babyai.captions import class_name
 from jepa_vl_babyai.episodes import episodes_clips, save_clips
 from jepa_vl_babyai.events import Clip
-from jepa_vl_babyai.records import Chosen, samples
+from jepa_vl_babyai.records import Chosen, samples, scenes
 from jepa_vl_babyai.settings import GENERATOR_VERSION, HELD_OUT, SPLITS, EventClass, Settings
 from jepa_vl_babyai.workers import Workers
 
@@ -47,6 +48,11 @@ def manifest_files(settings: Settings, folder: Path) -> list[Path]:
     return [folder / f"{split}.jsonl" for split in SPLITS if settings.clips(split)]
 
 
+def scene_files(settings: Settings, folder: Path) -> list[Path]:
+    """Return the manifests of the descriptions, one beside each of `manifest_files`."""
+    return [file.with_name(f"{file.stem}-scenes.jsonl") for file in manifest_files(settings, folder)]
+
+
 def is_complete(settings: Settings, folder: Path) -> bool:
     """Whether ``folder`` holds the whole data set of these settings."""
     try:
@@ -54,7 +60,8 @@ def is_complete(settings: Settings, folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     same = marker.get("hash") == settings_hash(settings)
-    return same and all(file.is_file() for file in manifest_files(settings, folder))
+    files = [*manifest_files(settings, folder), *scene_files(settings, folder)]
+    return same and all(file.is_file() for file in files)
 
 
 def render_dataset(
@@ -64,7 +71,8 @@ def render_dataset(
 
     Args:
         settings: What to render.
-        folder: Gets a manifest ``<split>.jsonl`` for each split and the frames under ``clips/``. What is
+        folder: Gets the manifests ``<split>.jsonl`` and ``<split>-scenes.jsonl`` for each split, and the
+            frames under ``clips/``. What is
             left of an interrupted run is replaced; a run that renders the same is waited for.
         workers: Processes; the data is the same whatever their number.
         progress: Shows how many clips are done.
@@ -108,14 +116,15 @@ def _render(settings: Settings, folder: Path, workers: int) -> Iterator[None]:
     """Render everything, yielding once for each clip."""
     classes: dict[str, dict[str, int]] = {}
     with Workers(workers) as pool:
-        for manifest in manifest_files(settings, folder):
+        files = zip(manifest_files(settings, folder), scene_files(settings, folder), strict=True)
+        for manifest, descriptions in files:
             split = manifest.stem
             chosen: list[Chosen] = []
             for clip in _saved(_choose(settings, split, pool), settings, folder, pool):
                 chosen.append(clip)
                 yield
-            lines = (sample.model_dump_json(exclude_unset=True) for sample in samples(chosen, settings))
-            manifest.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            write_manifest(manifest, samples(chosen, settings))
+            write_manifest(descriptions, scenes(chosen))
             classes[split] = dict(sorted(Counter(class_name(c.clip) for c in chosen).items()))
         pool.drain(0)
     about = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jepa_vl.errors import RecipeError
 
 #: Raised by one whenever the same settings give other data, so that caches of it are not reused.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 
 COLOURS = ("blue", "green", "grey", "purple", "red", "yellow")
 PORTABLE = ("ball", "box", "key")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -100,3 +101,18 @@ def test_the_seed_of_the_worlds_is_not_the_seed_of_the_batches() -> None:
 def test_a_bad_size_is_refused_by_its_key() -> None:
     with pytest.raises(RecipeError, match=r"data\.tile must be at least 4, found 1"):
         BabyAIData(tile=1)
+
+
+def test_scenes_come_beside_the_other_samples_and_only_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JEPA_VL_CACHE", str(tmp_path))
+    plain, more = BabyAIData(**SIZES), BabyAIData(**SIZES, scenes=True)
+    plain.make()
+    more.make()
+    kinds = {
+        name: [r.sample.kind for r in data.catalogue.records] for name, data in [("p", plain), ("m", more)]
+    }
+    assert "scene" not in kinds["p"]
+    assert kinds["m"].count("scene") == 16 + 4 + 6 + 4
+    assert len(kinds["m"]) == len(kinds["p"]) + 30

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from jepa_vl_babyai import questions
+from jepa_vl_babyai import captions, questions
 from jepa_vl_babyai.captions import caption, class_name, meaning
 from jepa_vl_babyai.events import Clip, Event
 from jepa_vl_babyai.settings import COLOURS
@@ -68,11 +68,21 @@ def test_counts_are_those_of_the_first_frame(clips: list[Clip]) -> None:
         if what.endswith(" things"):
             number = sum(n for (colour, _), n in there.items() if colour == what.removesuffix(" things"))
         else:
-            number = sum(n for (_, kind), n in there.items() if questions.PLURAL[kind] == what)
+            number = sum(n for (_, kind), n in there.items() if captions.PLURAL[kind] == what)
         assert question.answer == ("zero", "one", "two", "three", "four", "five")[number]
         asked[question.answer] += 1
     assert len(asked) == 6
     assert max(asked.values()) < 0.4 * asked.total()
+
+
+def test_a_scene_names_everything_in_the_first_frame_and_nothing_else(clips: list[Clip]) -> None:
+    numbers = {"a": 1} | {word: n for n, word in enumerate(captions.NUMBERS)}
+    singular = {many: one for one, many in captions.PLURAL.items()}
+    for clip in clips:
+        said = [part.split() for part in captions.scene(clip).split(", ") if part != "nothing"]
+        told = {(colour, singular.get(kind, kind)): numbers[n] for n, colour, kind in said}
+        assert told == ground_truth(clip)
+        assert len(said) == len(told), "a thing is named twice"
 
 
 @pytest.mark.parametrize("way", questions.PRESENCE)
