@@ -154,7 +154,14 @@ def classified() -> tuple[list[Sample], list[str], Tensor, Tensor, Tensor, Given
     videos = classes[truth] + 0.7 * torch.randn(200, WIDTH, generator=generator)
     labels = [f"class {i:02}" for i in range(12)]
     samples = [
-        Sample(id=f"{i}", media=f"{i}.mp4", query="?", target=labels[t], label=labels[t], candidates=labels)
+        Sample(
+            id=f"{i}",
+            media=f"{i}.mp4",
+            query="?",
+            target=labels[t],
+            label=labels[t],
+            candidates=tuple(labels),
+        )
         for i, t in enumerate(truth.tolist())
     ]
     objective = Given(lambda asked: classes[[int(text.split()[1]) for text in asked]])

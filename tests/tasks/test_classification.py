@@ -106,9 +106,9 @@ def test_templates_are_averaged(objective: Any, run: Any) -> None:
         "s00": made.text["a cat"] + made.text["my cat"],
         "s01": made.text["a dog"] + made.text["my dog"],
     }
-    task = ClassificationTask(templates=["a {}", "my {}"])
+    task = ClassificationTask(templates=("a {}", "my {}"))
     assert run(task, made, samples, labels=["cat", "dog"])[0].value == 1
-    alone = ClassificationTask(templates=["a {}"])
+    alone = ClassificationTask(templates=("a {}",))
     assert run(alone, made, samples, labels=["cat", "dog"])[0].value == 0
 
 
@@ -120,7 +120,7 @@ def test_the_best_template_counts_with_max(objective: Any, run: Any) -> None:
     made.video = {"s00": x, "s01": normalize(y + z, dim=0)}
     values = {
         ensemble: run(
-            ClassificationTask(templates=["a {}", "my {}"], ensemble=ensemble),
+            ClassificationTask(templates=("a {}", "my {}"), ensemble=ensemble),
             made,
             samples,
             labels=["cat", "dog"],

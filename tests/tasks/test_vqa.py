@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -100,9 +101,14 @@ def test_shared_candidates_are_one_list_for_the_objective(
 ) -> None:
     """An objective scores one and the same list once for all samples that share it."""
     made = objective(samples, [*YES_NO, *DIGITS], SCORE)
-    seen = []
+    seen: list[Sequence[Sequence[str]]] = []
     score = made.score
-    made.score = lambda batch, candidates: seen.append(candidates) or score(batch, candidates)
+
+    def watched(batch: Batch, candidates: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+        seen.append(candidates)
+        return score(batch, candidates)
+
+    made.score = watched
     run(VQATask(), made, samples)
     assert len({id(texts) for texts in seen[0]}) == 2
     assert all(
