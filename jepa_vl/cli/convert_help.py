@@ -68,8 +68,8 @@ def table() -> str:
 def describe(name: str, reader: type[Reader]) -> str:
     """Return the help of one benchmark: its flags, and what a user must know about it."""
     about = reader.about
-    own = [a for a in arguments_of(reader).values() if a.name != "media"]
-    flags = [_flag(a) for a in own]
+    arguments = arguments_of(reader)
+    own = [a for a in arguments.values() if a.name != "media"]
     required = " ".join(f"--{a.name.replace('_', '-')} {_metavar(a)}" for a in own if a.default is REQUIRED)
     lines = [
         f"usage: jepa-vl convert {name} {required} --media DIR --output FILE [--max-missing N]",
@@ -77,8 +77,8 @@ def describe(name: str, reader: type[Reader]) -> str:
         (inspect.getdoc(reader) or "").split("\n\nArgs:")[0],
         "",
         "options:",
-        *flags,
-        *(_row(f"--{option} {value}", text) for option, value, text in COMMON),
+        *(_flag(a) for a in own),
+        *(_row(f"--{option} {value}", text) for option, value, text in _common(arguments)),
         "",
         "about:",
     ]
@@ -99,11 +99,18 @@ def describe(name: str, reader: type[Reader]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _common(arguments: dict[str, Argument]) -> list[tuple[str, str, str]]:
+    """The flags of every benchmark; a reader that uses the folder of media itself says for what."""
+    media = arguments["media"].help.replace("``", "") if "media" in arguments else None
+    return [(o, v, media if o == "media" and media else text) for o, v, text in COMMON]
+
+
 def _flag(argument: Argument) -> str:
     default = argument.default
     text = argument.help.replace("``", "")
     if default is not REQUIRED and default is not None:
-        text = f"{text} (default: {default})"
+        shown = f"[{','.join(map(str, default))}]" if isinstance(default, tuple | list) else str(default)
+        text = f"{text} (default: {shown.lower() if isinstance(default, bool) else shown})"
     return _row(f"--{argument.name.replace('_', '-')} {_metavar(argument)}", text)
 
 
@@ -111,7 +118,9 @@ def _metavar(argument: Argument) -> str:
     text = type_text(argument.hint).removesuffix(" or null")
     if text == "str":
         return "TEXT" if argument.default is not REQUIRED and argument.default is not None else "FILE"
-    return {"float": "NUMBER", "int": "N"}.get(
+    if text.partition(" of ")[0] in ("tuple", "list"):
+        return "[A,B,...]"
+    return {"float": "NUMBER", "int": "N", "bool": "true|false"}.get(
         text, text.removeprefix("one of ").replace("'", "").replace(", ", "|")
     )
 
