@@ -51,8 +51,8 @@ class ConSESystem(System):
         names = getattr(vision_encoder, "class_names", None)
         if names is None:
             raise RecipeError(
-                f"objective.vision_encoder {type(vision_encoder).__name__} gives no class probabilities: it has "
-                "no 'class_names'; choose imagenet_lite0"
+                f"objective.vision_encoder {type(vision_encoder).__name__} gives no class probabilities (it "
+                "has no 'class_names'); choose imagenet_lite0"
             )
         if not 1 <= top <= len(names):
             raise RecipeError(f"objective.top must be from 1 to {len(names)} classes, found {top}")

@@ -71,9 +71,7 @@ class GenerativeSystem(System):
             processor, question_template=question_template, caption_prompt=caption_prompt
         )
         if num_frames > 1 and not self.prompter.has_chat_template:
-            raise RecipeError(
-                f"'{model}' reads one image: objective.num_frames must be 1, found {num_frames}"
-            )
+            raise RecipeError(f"'{model}' reads one image: objective.num_frames is {num_frames}, expected 1")
         self.vision_encoder = RawFrames(num_frames=num_frames, size=frame_size, resize_mode=resize_mode)
         self.network.requires_grad_(False).eval()
         self.end = _end_token(self.network, processor)

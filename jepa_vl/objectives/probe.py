@@ -74,9 +74,7 @@ class ProbeSystem(System):
         """
         tokens = self.visual_tokens(batch).float()  # [B, N, D]
         said = self.classifier(self.pooler(tokens)).log_softmax(dim=-1)  # [B, labels]
-        known = torch.cat(
-            (said, torch.full_like(said[:, :1], -torch.inf)), dim=1
-        )  # the last is for the others
+        known = torch.cat((said, torch.full_like(said[:, :1], -torch.inf)), dim=1)  # the last: unknown
         self._check({text for texts in candidates for text in texts})
         place = {text: self.labels.get(_plain(text), -1) for texts in candidates for text in texts}
         return [row[[place[text] for text in texts]] for row, texts in zip(known, candidates, strict=True)]
@@ -86,15 +84,13 @@ class ProbeSystem(System):
         if strange and self.unknown == "error":
             near = nearest(_plain(strange[0]), self.labels) or sorted(self.labels)[:3]
             raise UserError(
-                f"{len(strange)} of {len(texts)} texts are no labels of the probe, first '{strange[0]}'; it knows "
-                f"{len(self.labels)}, such as {', '.join(near)}; 'unknown: never' lets it pass over such texts"
+                f"{len(strange)} of {len(texts)} texts are no labels of the probe, first '{strange[0]}'; it "
+                f"knows {len(self.labels)}, such as {', '.join(near)}; 'unknown: never' passes over the rest"
             )
         new = set(strange) - self._told
         if new:
             self._told |= new
-            log.warning(
-                "%d texts are no labels of the probe and never chosen, first '%s'", len(new), min(new)
-            )
+            log.warning("%d texts are no labels of the probe and never chosen: '%s'", len(new), min(new))
 
 
 def _encoder(model: str, num_frames: int, dtype: Literal["float32", "bfloat16", "float16"]) -> HFVision:

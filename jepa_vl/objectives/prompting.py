@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 from transformers.video_utils import VideoMetadata
 
 from jepa_vl.sample import Sample
@@ -51,7 +50,7 @@ class Prompter:
             video: uint8 ``[T, C, H, W]``.
             sample: Its query, and its stretch of the media in seconds.
         """
-        frames = [to_pil_image(frame.cpu()) for frame in video]
+        frames = [Image.fromarray(frame.permute(1, 2, 0).cpu().numpy()) for frame in video]
         text = self.prompt(sample.query, several_frames=len(frames) > 1)
         if len(frames) == 1:
             return text, self.processor(text=[text], images=[frames], return_tensors="pt")
@@ -84,7 +83,10 @@ class Prompter:
         found = []
         for answer in answers:
             ids = self._ids(f"{tail}{space}{answer}")
-            found.append(ids[len(os.path.commonprefix([before, ids])) :])
+            shared = next(
+                (i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before)
+            )
+            found.append(ids[shared:])
         return found
 
     def text(self, ids: Sequence[int]) -> str:
