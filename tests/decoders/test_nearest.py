@@ -58,3 +58,10 @@ def test_the_bank_travels_in_a_checkpoint_that_is_loaded_without_code(tmp_path: 
 
 def test_it_has_nothing_to_train() -> None:
     assert list(bank().parameters()) == []
+
+
+def test_it_asks_for_the_texts_of_its_split_and_makes_its_bank_of_them() -> None:
+    decoder = NearestText(split="val")
+    assert decoder.split == "val"
+    decoder.tell_texts(["up", "right"], lambda texts: torch.eye(2)[: len(texts)])
+    assert decoder.decode(torch.tensor([[0.1, 0.9]])) == ["right"]

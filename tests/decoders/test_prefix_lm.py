@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from jepa_vl.decoders import prefix_lm as module
 from jepa_vl.decoders.prefix_lm import PrefixLM
 from jepa_vl.errors import RecipeError, UserError
+from jepa_vl.language.hf_causal import HFCausalLM
 from jepa_vl.language.transformer_lm import TransformerLM
 
 TEXTS = ["a red ball", "no", "open the blue door"]
@@ -109,3 +110,19 @@ def test_wrong_weights_are_refused_with_what_was_found(tmp_path: Path, tiny_bert
 def test_numbers_below_1_are_refused(name):
     with pytest.raises(RecipeError, match=rf"decoder\.{name} must be at least 1, found 0"):
         PrefixLM(**{name: 0})
+
+
+def test_a_hugging_face_language_model_learns_through_the_prefix(tiny_llama, space):
+    lm = HFCausalLM(model=tiny_llama)
+    decoder = PrefixLM(language_model=lm, prefix_length=2)
+    decoder.connect(space)
+    x, target = torch.randn(3, 16), lm.target_tokenizer(TEXTS)
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-2)
+    for _ in range(60):
+        loss = F.cross_entropy(decoder.token_logits(x, target), target.ids[target.mask])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for beams in (1, 2):
+        decoder.eval().beams = beams
+        assert decoder.decode(x) == TEXTS
