@@ -18,7 +18,7 @@ from jepa_vl.readers.base import Reader
 from jepa_vl.readers.conversion import Conversion, convert, missing_list
 from jepa_vl.recipe.arguments import REQUIRED, Argument, arguments_of, type_text
 
-OWN = ("output", "media", "max_missing")
+OWN = ("output", "media", "max_missing", "plugins")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,9 +43,10 @@ def main(argv: Sequence[str]) -> int:
             "`jepa-vl convert --list` lists them"
         )
     name = argv[0]
-    kind = _reader(name)
     # --max-missing is --max_missing, as every key of a recipe is written
     typed = read_argv([_underscored(word) for word in argv[1:]])
+    registry.load_local([value for option, value in typed.overrides if option == "plugins"])
+    kind = _reader(name)
     if typed.help:
         sys.stdout.write(describe(name, kind))
         return 0

@@ -35,6 +35,7 @@ COMMON = (
         "how many media may be missing, or `all`; their samples are left out and the media listed in "
         "OUTPUT.missing.txt (default: 0)",
     ),
+    ("plugins", "FILE", "a Python file that registers readers of your own"),
 )
 
 

@@ -128,6 +128,20 @@ def test_lists_and_switches_are_read(tmp_path: Path, jepa_vl: Command) -> None:
     assert [(s.target, s.media) for s in read_manifest(tmp_path / "m.jsonl")] == [("s", "v.mkv")]
 
 
+def test_the_reader_of_the_docs_works_from_a_local_file(ssv2: Path, jepa_vl: Command) -> None:
+    page = Path(__file__).parents[2] / "docs" / "benchmarks" / "index.md"
+    shown = re.search(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert shown is not None
+    # a name of its own: what is registered stays for the tests that come after
+    (ssv2 / "docs_reader.py").write_text(shown[1])
+    (ssv2 / "clips.csv").write_text("clip,class\n1,red\n")
+    argv = ("--plugins", "docs_reader.py", "--annotations", "clips.csv", *ARGUMENTS[2:])
+    status, out, err = jepa_vl("convert", "my_clips", *argv)
+    assert status == 0, err
+    assert [(s.media, s.label) for s in read_manifest(ssv2 / "m.jsonl")] == [("videos/1.webm", "red")]
+    assert "warning" not in out
+
+
 def test_the_list_has_every_benchmark_with_its_numbers(jepa_vl: Command) -> None:
     status, out, _ = jepa_vl("convert", "--list")
     assert status == 0

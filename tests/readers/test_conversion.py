@@ -60,6 +60,12 @@ def test_media_are_found_whatever_the_container_but_not_another_kind(tmp_path: P
     assert folder.find("nowhere/a.mp4") is None
 
 
+def test_a_folder_of_frames_is_media_too(tmp_path: Path, media: Path) -> None:
+    (media / "states" / "7.5").mkdir(parents=True)
+    assert MediaFolder(media).find("states/7.5") == "states/7.5"
+    assert MediaFolder(media).find("states/8") is None
+
+
 def test_too_much_missing_media_writes_a_list_and_no_manifest(tmp_path: Path, media: Path) -> None:
     output = tmp_path / "m.jsonl"
     reader = Given(clip("a"), clip("x"), clip("y"), clip("x2", media="x.mp4"))
