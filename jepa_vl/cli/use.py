@@ -78,6 +78,9 @@ def _verbs() -> dict[str, tuple[Parser, Callable[[argparse.Namespace], None]]]:
     )
     _add_videos(caption)
     caption.add_argument("--query", default="", help="what is asked of the video (nothing)")
+    caption.add_argument(
+        "--texts", metavar="A,B,C|FILE", help="what may be said, for a decoder that chooses among texts"
+    )
 
     export = Parser(
         "export",
@@ -150,8 +153,9 @@ def _ask(arguments: argparse.Namespace) -> None:
 
 
 def _caption(arguments: argparse.Namespace) -> None:
+    allowed = None if arguments.texts is None else texts("--texts", arguments.texts)
     model = load_model(arguments)
-    said = model.caption(arguments.videos, arguments.query)
+    said = model.caption(arguments.videos, arguments.query, texts=allowed)
     for video, text in zip(arguments.videos, said, strict=True):
         row = {"video": video, "query": arguments.query, "text": text}
         _say(json.dumps(row, ensure_ascii=False) if arguments.json else f"{video}: {text}")

@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 import jepa_vl
 from jepa_vl.checkpoint import build_objective, explain_checkpoint
@@ -109,9 +109,13 @@ def read_folder(cls: type[M], folder: Path, **options: Any) -> M:
                 f"{folder}: the frozen part '{part}' has other weights here than at export; "
                 f"look at its model name in {RECIPE}: it may have been updated, or be another one here"
             )
-    state = {**tensors, **referenced}
+    state = _joined({**tensors, **referenced}, config["state"])
+    decoder = _decoder(objective)
     try:
-        objective.load_state_dict(_joined(state, config["state"]))
+        objective.load_state_dict(state)
+        if decoder is not None:  # whose state the objective may leave as it is
+            parts = {k.removeprefix("decoder."): v for k, v in state.items() if k.startswith("decoder.")}
+            decoder.load_state_dict(parts)
     except RuntimeError as error:
         raise explain_checkpoint(error, folder / WEIGHTS, type(objective).__name__) or error from error
     results = Results.load(folder / RESULTS) if (folder / RESULTS).is_file() else None
@@ -140,11 +144,14 @@ def fetch(hub_id: str, *, revision: str | None = None, token: str | bool | None 
 def state_of(objective: Objective) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return an objective's state: tensors by name, and what its modules keep besides, as plain values.
 
+    A decoder's state is in it, which the objective's own ``state_dict`` may leave out.
     A tensor within a module's own state is among the tensors, under ``module._extra_state.key``.
     """
     tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
-    for name, value in objective.state_dict().items():
+    decoder = _decoder(objective)
+    own = {} if decoder is None else decoder.state_dict(prefix="decoder.")
+    for name, value in {**objective.state_dict(), **own}.items():
         if isinstance(value, Tensor):
             tensors[name] = value.detach().cpu()
         elif isinstance(value, Mapping):
@@ -160,6 +167,11 @@ def state_of(objective: Objective) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def size_of(tensors: Mapping[str, Tensor]) -> int:
     """Return how many numbers they hold."""
     return sum(tensor.numel() for tensor in tensors.values())
+
+
+def _decoder(objective: Objective) -> nn.Module | None:
+    decoder = getattr(objective, "decoder", None)
+    return decoder if isinstance(decoder, nn.Module) else None
 
 
 def _joined(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,7 +212,7 @@ def _digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     for name in sorted(tensors):
         digest = found.setdefault(name.partition(".")[0], hashlib.sha256())
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return {part: digest.hexdigest() for part, digest in found.items()}
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from jepa_vl.data.progress import track
+from jepa_vl.decoders.base import TextDecoder
 from jepa_vl.errors import UserError
 from jepa_vl.objectives.base import EMBED, GENERATE, SCORE, Objective
 from jepa_vl.results import Results
@@ -192,13 +193,29 @@ class Model(
         return self._each(videos, question, answers)
 
     @torch.inference_mode()
-    def caption(self, videos: Videos, query: str = "", *, max_new_tokens: int = 32) -> Any:
+    def caption(
+        self,
+        videos: Videos,
+        query: str = "",
+        *,
+        texts: Sequence[str] | None = None,
+        max_new_tokens: int = 32,
+    ) -> Any:
         """Say what a video shows, or answer ``query`` freely; a list of texts for several videos.
+
+        Args:
+            videos: One video or several.
+            query: What is asked of the video.
+            texts: What may be said, for a decoder that chooses among texts (`nearest`); others pass it over.
+            max_new_tokens: Longest text of an objective that is a language model.
 
         Raises:
             UserError: The objective cannot say anything; it names what is missing.
         """
         self._need(GENERATE)
+        decoder = getattr(self.objective, "decoder", None)
+        if texts is not None and isinstance(decoder, TextDecoder):
+            decoder.tell_texts(_choices(texts, "text"), self.objective.embed_text)
         return self._each(
             videos, query, lambda batch: self.objective.generate(batch, max_new_tokens=max_new_tokens)
         )
@@ -244,16 +261,29 @@ class Model(
         write_folder(self, save_directory)
 
     @classmethod
-    def _from_pretrained(
-        cls, *, model_id: str, revision: str | None = None, token: str | bool | None = None, **options: Any
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        **options: Any,
     ) -> Self:
+        """Load what `save_pretrained` wrote, from a folder or from the hub.
+
+        Args:
+            pretrained_model_name_or_path: Folder, or hub id ``owner/model``.
+            revision: Branch, tag or commit on the hub.
+            token: Of the hub, for a private model.
+            **options: ``device``, ``batch_size`` and ``progress`` of the model.
+
+        Raises:
+            UserError: There is no such model, or a part of it is missing, damaged or another one here.
+        """
         from jepa_vl.use.export import fetch, read_folder
 
-        for unused in ("cache_dir", "force_download", "local_files_only"):
-            options.pop(unused, None)
-        folder = (
-            Path(model_id) if Path(model_id).is_dir() else fetch(model_id, revision=revision, token=token)
-        )
+        place = pretrained_model_name_or_path
+        folder = Path(place) if Path(place).is_dir() else fetch(str(place), revision=revision, token=token)
         return read_folder(cls, folder, **options)
 
     def _need(self, ability: str) -> None:
