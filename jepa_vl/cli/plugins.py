@@ -155,7 +155,7 @@ def _show(entry: registry.Entry) -> int:
         for argument in arguments.values():
             say(_indent(_argument(argument)))
     say()
-    say("In a recipe", "bold")
+    say("In a recipe" if group.name != "readers" else "On the command line", "bold")
     say(_indent(_snippet(entry, group, arguments)))
     return 0
 
@@ -179,6 +179,8 @@ def _argument(argument: Argument) -> str:
 
 
 def _snippet(entry: registry.Entry, group: registry.Group, arguments: dict[str, Argument]) -> str:
+    if group.name == "readers":
+        return f"jepa-vl convert {entry.name} --help"
     if not group.keys:
         return f"model: {entry.name}"
     plain = (str, int, float, bool, type(None), list, tuple)

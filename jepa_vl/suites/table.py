@@ -89,7 +89,10 @@ class SuiteTable:
     @property
     def notes(self) -> list[str]:
         """What a reader must know: the baseline, and why numbers are missing."""
-        found = [f"± brackets: 95 % bootstrap interval; Δ: paired difference to {self.baseline}, in points"]
+        found = [
+            "in %; (95 % bootstrap interval over episodes); Δ: difference in points to "
+            f"{self.baseline} on the same samples [95 % interval of the paired bootstrap]"
+        ]
         missing = dict.fromkeys(f"{c.model}, {c.column}, {c.measure}: {c.why}" for c in self.cells if c.why)
         return [*found, *missing]
 
@@ -165,11 +168,16 @@ def _cells(one: Measured, baseline: Measured | None) -> list[Cell]:
         column = name if len(sets) == 1 else f"{name} {sample_set}"
         rows = one.results.sets[sample_set]
         for row in _shown(rows, one.benchmark.shown):
+            measure = f"{row.task} {_name(row)}"
             difference = None
             if baseline is not None and baseline is not one:
                 difference = _difference(one, baseline, sample_set, row)
             shown = replace(row, note="")
-            found.append(Cell(one.model, column, f"{row.task} {row.metric}", shown, difference))
+            found.append(Cell(one.model, column, measure, shown, difference))
+        there = {f"{row.task} {_name(row)}" for row in rows}
+        for measure in one.benchmark.shown:
+            if measure not in there and measure.partition(" ")[0] not in one.cannot:
+                found.append(Cell(one.model, column, measure, why="this model has no such number"))
         for task, lacks in one.cannot.items():
             headline = next((m for m in one.benchmark.shown if m.startswith(f"{task} ")), task)
             found.append(Cell(one.model, column, headline, why=f"it cannot {lacks}"))
@@ -177,9 +185,8 @@ def _cells(one: Measured, baseline: Measured | None) -> list[Cell]:
 
 
 def _shown(rows: Sequence[Result], wanted: Sequence[str]) -> list[Result]:
-    whole = [row for row in rows if row.group == "all"]
     if wanted:
-        by_name = {f"{row.task} {row.metric}": row for row in whole}
+        by_name = {f"{row.task} {_name(row)}": row for row in rows}
         return [by_name[name] for name in wanted if name in by_name]
     first: dict[str, Result] = {}
     for row in rows:
@@ -187,11 +194,16 @@ def _shown(rows: Sequence[Result], wanted: Sequence[str]) -> list[Result]:
     return list(first.values())
 
 
+def _name(row: Result) -> str:
+    """The name of a row as `Task.outcomes` has it."""
+    return row.metric if row.group == "all" else f"{row.group}/{row.metric}"
+
+
 def _difference(one: Measured, other: Measured, sample_set: str, row: Result) -> Difference | None:
     mine, theirs = (m.outcomes.sets.get(sample_set) for m in (one, other))
     if mine is None or theirs is None:
         return None
-    values = [s.tasks.get(row.task, {}).get(row.metric) for s in (mine, theirs)]
+    values = [s.tasks.get(row.task, {}).get(_name(row)) for s in (mine, theirs)]
     if values[0] is None or values[1] is None:
         return None
     return paired_difference(values[0], values[1], mine.episodes)

@@ -93,8 +93,8 @@ class Task(Metric):
     def outcomes(self) -> dict[str, dict[str, float]]:
         """Return what each sample scored: metric → sample id → value, over all ranks.
 
-        For every metric of `compute` that is a mean over samples; two systems are compared by the
-        differences on the samples that both have seen.
+        For every metric of `compute` that is a mean over samples, ``group/metric`` where the row is of a
+        group; two systems are compared by the differences on the samples that both have seen.
         """
         return {}
 

@@ -48,9 +48,9 @@ class CaptioningTask(IndexedTask):
     """Says a caption for each clip and compares it with all captions that people gave (section 4.5).
 
     It takes the samples that have a media file and a target and ask for no choice: no label, candidates,
-    choices or negative. Samples of one clip and query are one: their targets are its references. Texts are
-    compared as tokens, see `jepa_vl.metrics.caption_tokens`. The document frequencies of CIDEr are those of
-    all references, for parts of the samples too.
+    choices, negative or timestamps. Samples of one clip and query are one: their targets are its references.
+    Texts are compared as tokens, see `jepa_vl.metrics.caption_tokens`. The document frequencies of CIDEr are
+    those of all references, for parts of the samples too.
 
     An objective that embeds is also asked for the mean cosine of its predicted embedding with those of the
     clip's captions, in its own space: two objectives' values do not compare. If it decodes, the baseline
@@ -116,7 +116,7 @@ class CaptioningTask(IndexedTask):
             log.warning("captioning.kinds: no sample of '%s' is of kind '%s'; %s", samples.name, kind, hint)
 
     def _takes(self, sample: Sample) -> bool:
-        asked = (sample.label, sample.candidates, sample.choices, sample.negative)
+        asked = (sample.label, sample.candidates, sample.choices, sample.negative, sample.timestamps)
         return (
             bool(sample.media and sample.target)
             and all(each is None for each in asked)

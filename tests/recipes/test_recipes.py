@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from jepa_vl.recipe import load_recipe
@@ -12,9 +13,18 @@ from jepa_vl.recipe.resolve import resolve
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-TWINS = [("quickstart", "quickstart-token"), ("smollm2", "smollm2-token")]
+TWINS = [
+    ("quickstart", "quickstart-token"),
+    ("smollm2", "smollm2-token"),
+    ("pretrain", "pretrain-token"),
+]
 #: Recipes that start from the run of another one; what they measure is their own.
-STARTS_FROM = {"decoder": "quickstart", "decoder-smollm2": "quickstart"}
+STARTS_FROM = {
+    "decoder": "quickstart",
+    "decoder-smollm2": "quickstart",
+    "sft": "pretrain",
+    "sft-token": "pretrain-token",
+}
 MEASURES = {"decoder": {"captioning"}}
 Command = Callable[..., int]
 
@@ -103,3 +113,35 @@ def test_a_jepa_run_without_a_decoder_is_tested_with_each_and_refuses_one_of_ano
     use = ("prefix_lm", "--objective.decoder.weights", "runs/decoder")
     assert command(*test, *use, "--name", "other") == 1
     assert "trained for another text encoder" in capsys.readouterr().err
+
+
+def test_fine_tuning_differs_between_twins_in_where_it_starts_only() -> None:
+    ours, twin = (
+        load_recipe([ROOT / "recipes" / f"{name}.yaml"], []).values for name in ("sft", "sft-token")
+    )
+    differing = {key for key in ours.keys() | twin.keys() if ours.get(key) != twin.get(key)}
+    assert differing == {"objective", "init_from"}
+
+
+@pytest.mark.slow
+def test_fine_tuning_begins_with_the_weights_of_pretraining(command: Command, tmp_path: Path) -> None:
+    assert command("fit", "--config", "recipes/pretrain.yaml") == 0
+    still = ("--objective.optimizer.lr", "1e-30")
+    assert command("fit", "--config", "recipes/sft.yaml", *still) == 0
+    states = [
+        torch.load(tmp_path / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("pretrain", "sft")
+    ]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+@pytest.mark.slow
+def test_a_start_that_is_not_there_or_does_not_fit_is_one_message(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("fit", "--config", "recipes/sft.yaml", "--init_from", "runs/nowhere") == 1
+    assert "runs/nowhere" in capsys.readouterr().err
+    assert command("fit", "--config", "recipes/pretrain-token.yaml") == 0
+    assert command("fit", "--config", "recipes/sft.yaml", "--init_from", "runs/pretrain-token") == 1
+    assert "is of another architecture than this JEPAObjective" in capsys.readouterr().err

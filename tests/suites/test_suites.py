@@ -1,0 +1,240 @@
+"""Suites: what is run, kept, compared and written; the models are small and take no training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from jepa_vl.__main__ import main
+from jepa_vl.data.records import write_manifest
+from jepa_vl.errors import RecipeError
+from jepa_vl.sample import Sample
+from jepa_vl.suites.compare import paired_difference
+from jepa_vl.suites.models import ModelSource
+from jepa_vl.suites.suite import load_suite
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+#: Systems that know colours by their pixels: a seeing one, and one that always says the same.
+PLUGIN = """
+import torch
+from jepa_vl.objectives.base import Objective
+from jepa_vl.objectives.collate import Collate
+from jepa_vl.registry import register
+from jepa_vl.sample import TextTokens
+from jepa_vl.vision.base import Preprocessing, VisionEncoder
+
+WORDS = ("red", "green", "blue")
+
+class Mean(VisionEncoder):
+    dim, grid = 3, (1, 1, 1)
+    preprocessing = Preprocessing(size=(8, 8), num_frames=1)
+    def forward(self, video): return video.float().mean(dim=(1, 3, 4))[:, None] / 255
+    def fingerprint(self): return "mean"
+
+def none(texts):
+    empty = torch.zeros(len(texts), 0)
+    return TextTokens(empty.long(), empty.bool())
+
+@register("objectives", "colours")
+class Colours(Objective):
+    trained = False
+    abilities = frozenset({"embed", "score"})
+    def __init__(self, *, blind: bool = False):
+        super().__init__()
+        self.vision_encoder = Mean(frozen=True)
+        self.blind = blind
+    def collator(self): return Collate(query=none, target=none)
+    def embed_video(self, batch):
+        seen = self.visual_tokens(batch)[:, 0]
+        said = torch.tensor([1.0, 0.1, 0.0]).expand_as(seen) if self.blind else seen
+        return torch.nn.functional.normalize(said, dim=-1)
+    def embed_text(self, texts):
+        return torch.stack([torch.eye(3)[WORDS.index(t.split()[-1])] for t in texts])
+    def score(self, batch, candidates):
+        return [self.embed_text(c) @ v for c, v in zip(candidates, self.embed_video(batch))]
+    def test_step(self, batch, batch_idx, dataloader_idx=0): ...
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a manifest of coloured pictures, two systems and a suite."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JEPA_VL_CACHE", str(tmp_path / "cache"))
+    samples = []
+    for i, (name, rgb) in enumerate(list(COLOURS.items()) * 4):
+        Image.new("RGB", (8, 8), rgb).save(tmp_path / f"{name}.png")
+        samples.append(Sample(id=f"{i}", media=f"{name}.png", target=name, label=name, split="test"))
+    write_manifest(tmp_path / "colours.jsonl", samples)
+    part = f"colours_{tmp_path.name}"  # the table of names lives as long as the process
+    (tmp_path / f"{part}.py").write_text(PLUGIN.replace('"colours"', f'"{part}"'))
+    for name, blind in (("seeing", "false"), ("blind", "true")):
+        objective = f"objective: {{class_path: {part}, init_args: {{blind: {blind}}}}}\n"
+        (tmp_path / f"{name}.yaml").write_text(f"plugins: [{part}.py]\n{objective}")
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    return tmp_path
+
+
+SUITE = """\
+benchmarks:
+  colours:
+    data:
+      class_path: manifest
+      init_args: {manifest: colours.jsonl, val_split: null, single_frame_baseline: false}
+    tasks: [classification, captioning]
+    shown: [classification top-1, captioning CIDEr]
+    paper: {classification top-1: {A system: 0.5}}
+  elsewhere:
+    data: {class_path: manifest, init_args: {manifest: elsewhere.jsonl}}
+    tasks: [classification]
+    shown: classification top-1
+    make: jepa-vl convert elsewhere
+"""
+
+
+def evaluate(*words: str) -> int:
+    return main(["evaluate", "--suite", "suite.yaml", *words])
+
+
+def test_one_table_has_numbers_intervals_differences_the_papers_and_what_is_missing(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        evaluate("--model", "blind.yaml", "--model", "seeing=seeing.yaml", "--trainer.accelerator", "cpu")
+        == 0
+    )
+    folder = place / "runs" / "evaluate" / "suite"
+    table = json.loads((folder / "table.json").read_text())
+    cells = {(c["model"], c["column"], c["measure"]): c for c in table["cells"]}
+    blind, seeing = (cells[m, "colours", "classification top-1"] for m in ("blind", "seeing"))
+    assert (blind["result"]["value"], seeing["result"]["value"]) == (pytest.approx(1 / 3), 1.0)
+    assert blind["difference"] is None, "the first model is the one to compare with"
+    assert seeing["difference"]["value"] == pytest.approx(2 / 3)
+    assert 0 < seeing["difference"]["low"] < seeing["difference"]["high"]
+    assert seeing["difference"]["n"] == 12
+    assert table["paper"] == [
+        {"measure": "classification top-1", "column": "colours", "system": "A system", "value": 0.5}
+    ]
+    assert (
+        "elsewhere.jsonl is not there; `jepa-vl convert elsewhere` makes it"
+        in (cells["blind", "elsewhere", "classification top-1"]["why"])
+    )
+    for name in ("table.md", "table.html", "table.tex"):
+        text = (folder / name).read_text()
+        assert "100.0" in text
+        assert "33.3" in text
+        assert "A system (paper)" in text
+    assert "Δ +66.7" in capsys.readouterr().out
+
+
+def test_what_a_model_cannot_do_says_what_it_lacks(place: Path) -> None:
+    assert evaluate("--model", "seeing.yaml") == 0
+    text = (place / "runs" / "evaluate" / "suite" / "table.md").read_text()
+    assert "seeing, colours, captioning CIDEr: this model has no such number" in text
+
+
+def test_finished_benchmarks_are_not_run_again_and_changed_models_are(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = place / "runs" / "evaluate" / "suite" / "seeing" / "colours" / "results.json"
+    assert evaluate("--model", "seeing.yaml") == 0
+    first = results.stat().st_mtime_ns
+    assert evaluate("--model", "seeing.yaml") == 0
+    assert results.stat().st_mtime_ns == first
+    (place / "seeing.yaml").write_text((place / "seeing.yaml").read_text().replace("false", "true"))
+    assert evaluate("--model", "seeing.yaml") == 0
+    assert results.stat().st_mtime_ns > first
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "nothing.yaml"], "there is no run folder, checkpoint or recipe 'nothing.yaml'"),
+        (["--model", "seeing.yaml", "--model", "seeing=blind.yaml"], "two models are called 'seeing'"),
+        ([], "needs --model PATH"),
+        (["--model", "seeing.yaml", "--baseline", "blnd"], "baseline: 'blnd' is none of the models"),
+        (["--model", "seeing.yaml", "--benchmrks", "x"], "unknown key; did you mean 'benchmarks'"),
+    ],
+)
+def test_a_wrong_command_is_one_message(
+    place: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(*words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_recipe_of_a_trained_model_asks_for_its_run(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = next(place.glob("colours_*.py"))
+    plugin.write_text(plugin.read_text().replace("trained = False", "trained = True"))
+    assert evaluate("--model", "seeing.yaml") == 1
+    assert "is the recipe of a model that is trained: give its run (runs/seeing)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("benchmarks: {}", "a suite needs `benchmarks: NAME: …`"),
+        (
+            "benchmarks: {a: {data: manifest, task: [vqa]}}",
+            "benchmarks.a.task: unknown key; did you mean 'tasks'",
+        ),
+        ("benchmarks: {a: {tasks: [vqa]}}", "benchmarks.a: it has no 'data'"),
+        (
+            "benchmarks: {a: {data: {class_path: manifest, init_args: {manifest: m}}, tasks: [vaq]}}",
+            "unknown name 'vaq'",
+        ),
+    ],
+)
+def test_a_wrong_suite_names_file_line_and_key(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=r"s\.yaml:1") as caught:
+        load_suite(tmp_path / "s.yaml")
+    assert said in str(caught.value)
+
+
+def test_a_model_is_named_by_its_run(place: Path) -> None:
+    file = place / "runs" / "mine" / "checkpoints" / "last.ckpt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"")
+    assert ModelSource.parse(str(file)).name == "mine"
+    assert ModelSource.parse(f"other={file}").name == "other"
+    assert ModelSource.parse(str(file.parents[1])).name == "mine"
+
+
+def paired_by_hand(values: Sequence[float], rounds: int = 4000) -> tuple[float, float]:
+    generator = torch.Generator().manual_seed(1)
+    sample = torch.tensor(values, dtype=torch.float64)
+    draws = torch.randint(len(values), (rounds, len(values)), generator=generator)
+    means: Tensor = sample[draws].mean(dim=1)
+    low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high
+
+
+def test_the_paired_interval_is_that_of_the_differences_on_shared_samples() -> None:
+    ours = {f"{i}": float(i % 3 == 0) for i in range(60)}
+    theirs = {f"{i}": float(i % 4 == 0) for i in range(10, 70)}
+    found = paired_difference(ours, theirs, {})
+    assert found is not None
+    values = [ours[f"{i}"] - theirs[f"{i}"] for i in range(10, 60)]
+    assert (found.value, found.n) == (pytest.approx(sum(values) / 50), 50)
+    assert (found.low, found.high) == pytest.approx(paired_by_hand(values), abs=0.03)
+    assert paired_difference(ours, {"x": 1.0}, {}) is None
+
+
+def test_samples_of_one_episode_are_drawn_together() -> None:
+    ours = {f"{i}": float(i < 20) for i in range(40)}
+    theirs = dict.fromkeys(ours, 0.0)
+    alone = paired_difference(ours, theirs, {})
+    together = paired_difference(ours, theirs, {key: f"{int(key) // 10}" for key in ours})
+    assert alone is not None
+    assert together is not None
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
