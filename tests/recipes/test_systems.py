@@ -89,7 +89,7 @@ def test_a_dual_encoder_runs_from_a_folder(command: Command, tmp_path: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VLMS)
-def test_a_vision_language_model_scores_and_is_left_out_of_what_it_cannot_do(
+def test_a_vision_language_model_classifies_answers_and_captions(
     name: str, command: Command, tmp_path: Path, tiny_llama: str, tiny_bert: str
 ) -> None:
     (tmp_path / "model").mkdir()
@@ -99,7 +99,7 @@ def test_a_vision_language_model_scores_and_is_left_out_of_what_it_cannot_do(
     if name != "instructblip":
         words += ["--objective.num_frames", "2"]
     assert command("test", *words) == 0
-    assert results(tmp_path / "runs" / name)["test"] == {"classification", "vqa"}
+    assert results(tmp_path / "runs" / name)["test"] == {"classification", "vqa", "captioning"}
 
 
 def test_the_probe_runs_on_a_manifest_of_its_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
