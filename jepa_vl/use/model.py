@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from huggingface_hub import ModelHubMixin
@@ -18,6 +17,7 @@ from jepa_vl.errors import UserError
 from jepa_vl.objectives.base import EMBED, GENERATE, SCORE, Objective
 from jepa_vl.results import Results
 from jepa_vl.sample import WINDOW, Batch, Item, Sample
+from jepa_vl.use.matches import Match, best, choices
 from jepa_vl.use.source import Video, Videos, describe, read_frames, several
 from jepa_vl.vision.base import Preprocessing
 
@@ -29,20 +29,6 @@ MISSING = {
 }
 
 R = TypeVar("R")
-
-
-class Match(NamedTuple):
-    """One of several texts or videos, and how well it fits.
-
-    Attributes:
-        text: The label, the answer, or the name of the video (its path, else its place in the list).
-        score: Cosine similarity, or mean log-likelihood a token where the objective has no embeddings.
-        position: Its place among what there was to choose from.
-    """
-
-    text: str
-    score: float
-    position: int
 
 
 class Model(
@@ -116,7 +102,9 @@ class Model(
             UserError: The objective has no embeddings, or a video cannot be read.
         """
         self._need(EMBED)
-        return self._each(videos, query, lambda batch: list(self.objective.embed_video(batch).cpu()), _stack)
+        return self._each(
+            videos, query, lambda batch: list(self.objective.embed_video(batch).cpu()), torch.stack
+        )
 
     @torch.inference_mode()
     def embed_frames(self, frames: Sequence[Tensor], query: str = "") -> Tensor:
@@ -161,7 +149,7 @@ class Model(
         Raises:
             UserError: The labels are not distinct, or a template has no ``{}``.
         """
-        labels = _choices(labels, "label")
+        labels = choices(labels, "label")
         for template in templates:
             if "{}" not in template:
                 raise UserError(f"template '{template}' has no {{}} for the class name")
@@ -169,7 +157,7 @@ class Model(
             raise UserError("there is no template; expected at least one, such as '{}'")
         texts = [template.replace("{}", label) for label in labels for template in templates]
         scores = self._scorer(texts, per=len(templates))
-        return self._each(videos, query, lambda batch: [_best(labels, row, top) for row in scores(batch)])
+        return self._each(videos, query, lambda batch: [best(labels, row, top) for row in scores(batch)])
 
     @torch.inference_mode()
     def answer(self, videos: Videos, question: str, candidates: Sequence[str]) -> Any:
@@ -183,12 +171,12 @@ class Model(
         """
         if not question.strip():
             raise UserError("the question is blank")
-        candidates = _choices(candidates, "candidate")
+        candidates = choices(candidates, "candidate")
         self._need(SCORE)
 
         def answers(batch: Batch) -> list[list[Match]]:
             scores = self.objective.score(batch, [candidates] * len(batch))
-            return [_best(candidates, row.float().cpu(), len(candidates)) for row in scores]
+            return [best(candidates, row.float().cpu(), len(candidates)) for row in scores]
 
         return self._each(videos, question, answers)
 
@@ -215,7 +203,7 @@ class Model(
         self._need(GENERATE)
         decoder = getattr(self.objective, "decoder", None)
         if texts is not None and isinstance(decoder, TextDecoder):
-            decoder.tell_texts(_choices(texts, "text"), self.objective.embed_text)
+            decoder.tell_texts(choices(texts, "text"), self.objective.embed_text)
         return self._each(
             videos, query, lambda batch: self.objective.generate(batch, max_new_tokens=max_new_tokens)
         )
@@ -248,7 +236,7 @@ class Model(
                 f"the embeddings are {gallery.shape[1]}-d, those of this model {len(wanted)}-d; "
                 "were they made with another model?"
             )
-        return _best(names, gallery.float().cpu() @ wanted, top)
+        return best(names, gallery.float().cpu() @ wanted, top)
 
     def to(self, device: str | torch.device) -> Self:
         """Move the objective to a device, and return this model."""
@@ -335,32 +323,3 @@ class Model(
             for i, (name, video) in enumerate(zip(names, frames, strict=True))
         ]
         return self.objective.collator()(items).to(self.objective.device)
-
-
-def _choices(texts: Sequence[str], what: str) -> list[str]:
-    """Return distinct texts to choose from.
-
-    Raises:
-        UserError: There are none, one is blank, or one occurs twice.
-    """
-    if isinstance(texts, str):
-        raise UserError(f"{what}s must be a list of texts, not the one text '{texts}'")
-    chosen = list(texts)
-    if not chosen:
-        raise UserError(f"there is no {what} to choose from")
-    if blank := [i for i, text in enumerate(chosen) if not text.strip()]:
-        raise UserError(f"{what} {blank[0] + 1} of {len(chosen)} is blank")
-    if twice := [text for text, times in Counter(chosen).items() if times > 1]:
-        more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
-        raise UserError(f"{what} '{twice[0]}'{more} occurs more than once; {what}s must be distinct")
-    return chosen
-
-
-def _best(texts: Sequence[str], scores: Tensor, top: int) -> list[Match]:
-    """The ``top`` of K texts by their scores ``[K]``; of equal ones the first comes first."""
-    order = scores.argsort(descending=True, stable=True)[: max(top, 1)].tolist()
-    return [Match(texts[i], float(scores[i]), i) for i in order]
-
-
-def _stack(rows: list[Tensor]) -> Tensor:
-    return torch.stack(rows)
