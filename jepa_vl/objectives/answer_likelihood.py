@@ -50,7 +50,7 @@ class _Read:
     def __init__(self, model: Any, inputs: Any) -> None:
         self.inputs = inputs
         self.speaker = model
-        own = getattr(model, "language_model", None)
+        own: Any = getattr(model, "language_model", None)
         self.by_encoder = bool(getattr(getattr(own, "config", None), "is_encoder_decoder", False))
         if self.by_encoder:
             begin = torch.full_like(inputs["input_ids"][:, :1], own.config.decoder_start_token_id)
