@@ -89,7 +89,8 @@ def test_every_part_can_be_shown(jepa_vl: Command, group: str) -> None:
         assert status == 0, err
         yaml.safe_load(out.partition("In a recipe\n")[2])
         # an argument without a word of help is a docstring that misses it
-        arguments = out.partition("\nArguments\n")[2].partition("\nIn a recipe")[0].splitlines()
+        after = out.partition("\nArguments\n")[2]
+        arguments = re.split("\nIn a recipe|\nOn the command line", after)[0].splitlines()
         heads = [i for i, line in enumerate(arguments) if re.match(r"  \w", line)]
         assert [arguments[i] for i in heads if not arguments[i + 1].startswith("    ")] == []
 

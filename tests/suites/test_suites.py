@@ -238,3 +238,27 @@ def test_samples_of_one_episode_are_drawn_together() -> None:
     assert alone is not None
     assert together is not None
     assert together.high - together.low > 1.5 * (alone.high - alone.low)
+
+
+SUITES = sorted((Path(__file__).parents[2] / "recipes" / "suites").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", SUITES, ids=lambda p: p.stem)
+def test_a_suite_of_ours_is_sound_and_shows_what_its_tasks_measure(file: Path) -> None:
+    suite = load_suite(file)
+    assert suite.benchmarks
+    for benchmark in suite.benchmarks:
+        tasks = {task["class_path"].rpartition(".")[0].rpartition(".")[2] for task in benchmark.tasks}
+        assert {shown.partition(" ")[0] for shown in benchmark.shown} <= tasks
+        assert set(benchmark.paper) <= set(benchmark.shown)
+        assert all(0 < value < 1 for row in benchmark.paper.values() for value in row.values())
+
+
+def test_the_papers_suite_makes_its_manifests_with_readers_that_exist() -> None:
+    from jepa_vl import registry
+
+    for benchmark in load_suite(next(f for f in SUITES if f.stem == "paper")).benchmarks:
+        words = benchmark.make.split()
+        assert words[:2] == ["jepa-vl", "convert"]
+        assert words[2] in registry.names("readers")
+        assert benchmark.data["init_args"]["manifest"] == words[-1]
