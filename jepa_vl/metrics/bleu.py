@@ -25,8 +25,9 @@ class BLEU(CaptionMetric):
     Example:
         >>> metric = BLEU()
         >>> metric.update([0], ["pick up the red ball"], [["pick up the blue ball", "go to the red ball"]])
-        >>> [round(float(x), 3) for x in metric.compute()]
-        [1.0, 1.0, 0.874, 0.0]
+        >>> bleu = metric.compute()
+        >>> round(float(bleu[2]), 3)
+        0.874
     """
 
     def _scores(self, predictions: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> Tensor:
