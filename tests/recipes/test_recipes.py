@@ -129,8 +129,8 @@ def test_fine_tuning_begins_with_the_weights_of_pretraining(command: Command, tm
     still = ("--objective.optimizer.lr", "1e-30")
     assert command("fit", "--config", "recipes/sft.yaml", *still) == 0
     states = [
-        torch.load(tmp_path / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        for name in ("pretrain", "sft")
+        torch.load(tmp_path / "runs" / name, weights_only=True)["state_dict"]
+        for name in ("pretrain/checkpoints/best.ckpt", "sft/checkpoints/last.ckpt")
     ]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
