@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from jepa_vl.data.base import SampleSet
-from jepa_vl.errors import RecipeError
 from jepa_vl.metrics.ranks import hits_at, ranks_of_scores
 from jepa_vl.objectives.base import EMBED, SCORE, Objective
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.tasks.base import Example, Result
+from jepa_vl.tasks.class_names import check_templates
 from jepa_vl.tasks.means import MeansTask, Measure, groups_of
 
 ANTICIPATION = "anticipation"  # the kind, alone or before a slash and what is reported apart
@@ -36,7 +36,7 @@ class AnticipationTask(MeansTask):
             averaged over them.
 
     Raises:
-        RecipeError: There is no template, or one without ``{}``.
+        RecipeError: There is no template, one has no ``{}``, or one occurs twice.
     """
 
     name: ClassVar[str] = "anticipation"
@@ -44,12 +44,8 @@ class AnticipationTask(MeansTask):
 
     def __init__(self, *, templates: tuple[str, ...] = ("{}",)) -> None:
         super().__init__()
+        check_templates(templates, "anticipation.templates")
         self.templates = tuple(templates)
-        for template in self.templates:
-            if "{}" not in template:
-                raise RecipeError(f"anticipation.templates: '{template}' has no {{}} for the class name")
-        if not self.templates:
-            raise RecipeError("anticipation.templates is empty; expected at least one, such as '{}'")
         self._add_column("rank", torch.float32)
         self._add_column("predicted", torch.int64)
 

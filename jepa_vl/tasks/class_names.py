@@ -49,16 +49,16 @@ def _lines(path: str) -> list[tuple[str, str]]:
     return [(f"line {i}", line.strip()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def check_templates(templates: Sequence[str]) -> None:
-    """Refuse templates that no class name can be put into.
+def check_templates(templates: Sequence[str], key: str) -> None:
+    """Refuse templates that no class name can be put into; ``key`` is the recipe's, for the message.
 
     Raises:
         RecipeError: There is none, one has no ``{}``, or one occurs twice.
     """
     if not templates:
-        raise RecipeError("classification.templates is empty; expected at least one, such as '{}'")
+        raise RecipeError(f"{key} is empty; expected at least one, such as '{{}}'")
     for i, template in enumerate(templates):
         if "{}" not in template:
-            raise RecipeError(f"classification.templates: '{template}' has no {{}} for the class name")
+            raise RecipeError(f"{key}: '{template}' has no {{}} for the class name")
         if template in templates[:i]:
-            raise RecipeError(f"classification.templates: '{template}' occurs twice")
+            raise RecipeError(f"{key}: '{template}' occurs twice")

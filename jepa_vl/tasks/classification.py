@@ -60,7 +60,7 @@ class ClassificationTask(IndexedTask):
         per_class: bool = False,
     ) -> None:
         super().__init__()
-        check_templates(templates)
+        check_templates(templates, "classification.templates")
         self.templates = tuple(templates)
         self.ensemble = ensemble
         self.attributes = {} if attributes is None else attributes

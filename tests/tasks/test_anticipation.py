@@ -124,7 +124,12 @@ def test_a_collapsed_model_is_not_rewarded(
 
 
 @pytest.mark.parametrize(
-    ("templates", "message"), [((), "expected at least one"), (("next",), "'next' has no {}")]
+    ("templates", "message"),
+    [
+        ((), "anticipation.templates is empty; expected at least one"),
+        (("next",), "'next' has no {}"),
+        (("then {}", "then {}"), r"anticipation.templates: 'then \{\}' occurs twice"),
+    ],
 )
 def test_wrong_templates_are_named(templates: tuple[str, ...], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
