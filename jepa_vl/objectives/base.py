@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -79,6 +80,23 @@ class Objective(LightningModule):
     def decode(self, embeddings: Tensor) -> list[str]:
         """Say the texts that embeddings ``[B, E]`` of the shared space stand for, true or predicted ones."""
         raise self._cannot(DECODE)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Nothing by itself: tasks ask for what they need."""
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Nothing by itself: tasks ask for what they need."""
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0, dataloader_idx: int = 0) -> list[dict[str, Any]]:
+        """Return what the objective can say of each sample: its embedding, its text."""
+        rows: list[dict[str, Any]] = [{"id": sample.id} for sample in batch.samples]
+        if EMBED in self.abilities:
+            for row, embedding in zip(rows, self.embed_video(batch), strict=True):
+                row["embedding"] = embedding.cpu()
+        if GENERATE in self.abilities:
+            for row, text in zip(rows, self.generate(batch), strict=True):
+                row["text"] = text
+        return rows
 
     def _cannot(self, ability: str) -> UserError:
         known = ", ".join(sorted(self.abilities)) or "nothing"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from jepa_vl.objectives.base import EMBED, GENERATE, Collator, Objective
+from jepa_vl.objectives.base import Collator, Objective
 from jepa_vl.objectives.collate import Collate
-from jepa_vl.sample import Batch, TextTokens
+from jepa_vl.sample import TextTokens
 
 
 class System(Objective):
@@ -27,23 +26,6 @@ class System(Objective):
     def collator(self) -> Collator:
         """Stack the media, and leave the texts as they are."""
         return Collate(query=no_tokens, target=no_tokens)
-
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Nothing by itself: tasks ask for what they need."""
-
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Nothing by itself: tasks ask for what they need."""
-
-    def predict_step(self, batch: Batch, batch_idx: int = 0, dataloader_idx: int = 0) -> list[dict[str, Any]]:
-        """Return what the system can say of each sample: its embedding, its text."""
-        rows: list[dict[str, Any]] = [{"id": sample.id} for sample in batch.samples]
-        if EMBED in self.abilities:
-            for row, embedding in zip(rows, self.embed_video(batch), strict=True):
-                row["embedding"] = embedding.cpu()
-        if GENERATE in self.abilities:
-            for row, text in zip(rows, self.generate(batch), strict=True):
-                row["text"] = text
-        return rows
 
 
 def no_tokens(texts: Sequence[str]) -> TextTokens:

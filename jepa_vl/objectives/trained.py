@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from jepa_vl.component import Component
-from jepa_vl.objectives.base import EMBED, GENERATE, Objective
+from jepa_vl.objectives.base import Objective
 from jepa_vl.sample import Batch
 from jepa_vl.schedule import OptimizerSettings, build_optimizer
 
@@ -67,23 +67,6 @@ class TrainedObjective(Objective):
         if self.logs_now:
             grads = [p.grad for p in self.parameters() if p.grad is not None]
             self.log("train/grad_norm", nn.utils.get_total_norm(grads))
-
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Nothing by itself: tasks ask for what they need."""
-
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Nothing by itself: tasks ask for what they need."""
-
-    def predict_step(self, batch: Batch, batch_idx: int = 0, dataloader_idx: int = 0) -> list[dict[str, Any]]:
-        """Return what the objective can say of each sample: its embedding, its text."""
-        rows: list[dict[str, Any]] = [{"id": sample.id} for sample in batch.samples]
-        if EMBED in self.abilities:
-            for row, embedding in zip(rows, self.embed_video(batch), strict=True):
-                row["embedding"] = embedding.cpu()
-        if GENERATE in self.abilities:
-            for row, text in zip(rows, self.generate(batch), strict=True):
-                row["text"] = text
-        return rows
 
     def _count_truncated(self, batch: Batch) -> None:
         now = batch.query.truncated + batch.target.truncated
