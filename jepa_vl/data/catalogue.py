@@ -57,6 +57,10 @@ class Catalogue:
             digest.update(f"{said} {self.content[record.path]}\n".encode())
         return digest.hexdigest()
 
+    def has_media(self, split: str) -> bool:
+        """Whether a split has something to see; texts have not."""
+        return any(record.path for record in self.splits.get(split, ()))
+
     def clips(self, records: Iterable[Record]) -> list[Clip]:
         """Return the clip of each record."""
         return [Clip.of(record, self.content[record.path]) for record in records]

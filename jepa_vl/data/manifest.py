@@ -33,13 +33,15 @@ class ManifestData(SampleData):
         num_workers: Processes that read media, per process; 0 reads in the training process.
         val_split: Split to validate on during training; None for no validation.
         test_splits: Splits that the test verb evaluates; only ``test`` by default.
-        single_frame_baseline: Whether each test split is evaluated a second time with the middle frame only.
+        single_frame_baseline: Whether each test split is evaluated a second time with the middle frame only;
+            one of texts alone never is.
         cache_features: Whether a frozen vision encoder's tokens are computed once and kept on disk.
         cache_dtype: Number format of those tokens.
         max_bad_media: How many clips may be unreadable; they are left out and listed.
         mixture: Shares of the training batches, by role (``caption``, ``class``, ``vqa``, ``prompt``), kind
             or source of the samples; what is not named is left out. All samples alike by default.
-        val_limit: Most samples to validate on during training, chosen at random once; None for all.
+        val_limit: Most samples to validate on during training, chosen at random once; None for all. The
+            clips that they refer to (choices, and windows of a moment's video) come in addition.
         seed: Of the order of the training batches.
     """
 
@@ -172,9 +174,13 @@ class ManifestData(SampleData):
 
     @property
     def test_sets(self) -> list[str]:
-        """Names of the sample sets of the test loaders: each split, and it with single frames."""
-        kinds = ["", SUFFIX] if self.single_frame_baseline else [""]
-        return [split + kind for split in self.test_splits for kind in kinds]
+        """Names of the sample sets of the test loaders: each split, and its single frames if it has any."""
+        found = []
+        for split in self.test_splits:
+            found.append(split)
+            if self.single_frame_baseline and self.catalogue.has_media(split):
+                found.append(split + SUFFIX)
+        return found
 
     def sample_set(self, name: str) -> ManifestSet:
         """Return a split by name, after `setup`; the name may end in ``/single-frame``.

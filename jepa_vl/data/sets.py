@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from jepa_vl.data.encode import build_cache
 from jepa_vl.data.feature_cache import FeatureCache, cache_key, open_cache
 from jepa_vl.data.reading import bad_media, check_media, refuse_unreadable
 from jepa_vl.data.records import Record
+from jepa_vl.data.subset import drawn
 from jepa_vl.errors import ManifestError, did_you_mean
 from jepa_vl.vision.base import VisionEncoder
 
@@ -85,9 +85,9 @@ class SetMaker:
             )
 
     def make(self, name: str, *, limit: int | None = None) -> tuple[ManifestSet, dict[str, str]]:
-        """Return a set of at most ``limit`` samples, and a message for each clip left out, by its place.
+        """Return a set of about ``limit`` samples, and a message for each clip left out, by its place.
 
-        Its tokens come from the cache if `prepare` made one; its media are decoded otherwise.
+        `drawn` says which. Tokens come from the cache if `prepare` made one; media are decoded otherwise.
         """
         records, clips, single = self._split(name)
         encoder = self._encoder_for(records)
@@ -103,8 +103,7 @@ class SetMaker:
                 bad.setdefault(f"{clip.path} {clip.start} {clip.end}", clip.complaint(reasons[clip.digest]))
         keep = [i for i, clip in enumerate(clips) if clip.digest not in reasons]
         if limit is not None:
-            # the same samples whatever the run's seed is, or runs could not be compared
-            keep = sorted(random.Random(0).sample(keep, min(limit, len(keep))))
+            keep = drawn(keep, [record.sample for record in records], limit)
         made = ManifestSet(
             name,
             [records[i] for i in keep],

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from jepa_vl.data.base import SampleSet
+from jepa_vl.data.windows import MOMENT
 from jepa_vl.errors import RecipeError, did_you_mean
 from jepa_vl.metrics.bootstrap import Floats
 from jepa_vl.metrics.caption_scores import (
@@ -32,7 +33,6 @@ from jepa_vl.tasks.indexed import IndexedTask, episodes
 
 log = logging.getLogger(__name__)
 
-MOMENT = "moment"  # a query of moment retrieval: its text is looked for, not said
 SIMILARITY = "similarity"
 MAJORITY, FROM_TRUE = "majority", "from true embedding"
 NOTES = {
@@ -120,7 +120,7 @@ class CaptioningTask(IndexedTask):
         return (
             bool(sample.media and sample.target)
             and all(each is None for each in asked)
-            and sample.kind not in (CHOICE, WINDOW, MOMENT)
+            and sample.kind not in (CHOICE, WINDOW, MOMENT)  # the text of a moment is looked for, not said
             and (self.kinds is None or sample.kind in self.kinds)
         )
 

@@ -65,7 +65,7 @@ class MomentsTask(MeansTask):
                 raise ManifestError(
                     f"sample '{self.samples[i].id}': '{self.samples[i].media}' has no sample of the kind "
                     f"'{WINDOW}' in the set '{samples.name}' to search in; "
-                    "jepa_vl.data.windows.with_windows adds them, and data.val_limit must be off"
+                    "jepa_vl.data.windows.with_windows adds them"
                 )
 
     def update(self, objective: Objective, batch: Batch, embedding: Tensor | None) -> None:

@@ -55,8 +55,7 @@ class WorldModelTask(MeansTask):
                     near = "".join(f"; did you mean '{name}'?" for name in nearest(choice, place, most=1))
                     raise ManifestError(
                         f"sample '{sample.id}': choice '{choice}' is not in the set '{samples.name}'; all "
-                        "choices of a question must be samples of its split, with readable media and "
-                        f"without data.val_limit{near}"
+                        "choices of a question must be samples of its split, with readable media" + near
                     )
             self._choices[i] = [place[choice] for choice in sample.choices]
             self._wanted |= {i, *self._choices[i]}

@@ -30,7 +30,7 @@ def texts(tmp_path: Path) -> Path:
 
 
 def attached(manifest: Path, objective: Objective) -> ManifestData:
-    data = ManifestData(manifest=str(manifest), batch_size=2, val_split=None, single_frame_baseline=False)
+    data = ManifestData(manifest=str(manifest), batch_size=2, val_split=None)
     data.attach(objective)
     data.prepare_data()
     data.setup("test")
@@ -49,6 +49,10 @@ def test_a_batch_of_texts_has_no_media(texts: Path, objective: Objective) -> Non
     batch = Collate(query=no_tokens, target=no_tokens)([samples[0], samples[2]])
     assert not batch.has_media
     assert [s.id for s in batch.samples] == ["0", "2"]
+
+
+def test_texts_are_not_evaluated_a_second_time_with_single_frames(texts: Path, objective: Objective) -> None:
+    assert attached(texts, objective).test_sets == ["test"]
 
 
 def test_an_objective_without_eyes_reads_no_media(tmp_path: Path, objective: Objective) -> None:
