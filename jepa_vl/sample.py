@@ -8,10 +8,19 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 from torch import Tensor
 
 CHOICE, WINDOW = "choice", "window"  # kinds of samples without a text of their own
+_SHOWN = 10  # candidates that a message lists
 
 
 class Sample(BaseModel):
@@ -27,7 +36,8 @@ class Sample(BaseModel):
         target: The target text Y; empty only where there is nothing to say: with ``choices``, and for the
             kinds ``choice`` and ``window``.
         label: Class name, for open-vocabulary classification.
-        candidates: Answers to choose from, for discriminative VQA.
+        candidates: Answers to choose from, for discriminative VQA. In a manifest, a list or the name of a
+            text file beside it, with one a line, for a list that many samples share.
         answer: The right one of ``candidates`` (``target`` when omitted) or of ``choices``.
         choices: Ids of the samples whose clips are to choose from, for world modelling.
         paraphrase: Another text of the same meaning as ``target``, for hard negatives.
@@ -62,6 +72,14 @@ class Sample(BaseModel):
     source: str = ""
     kind: str | None = None
 
+    @field_validator("candidates", mode="wrap")
+    @classmethod
+    def _shared(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """Who reads a manifest gives a function as context: a list or the name of a file → the list."""
+        if info.context is None or value is None:
+            return handler(value)
+        return info.context(value if isinstance(value, str) else handler(value))
+
     @model_validator(mode="after")
     def _consistent(self) -> Sample:
         if not self.target.strip() and not self.wordless:
@@ -69,7 +87,8 @@ class Sample(BaseModel):
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError(f"end ({self.end}) must lie after start ({self.start})")
         if self.candidates is not None and self.right_answer not in self.candidates:
-            raise ValueError(f"answer '{self.right_answer}' is not among candidates {list(self.candidates)}")
+            shown = list(self.candidates) if len(self.candidates) <= _SHOWN else len(self.candidates)
+            raise ValueError(f"answer '{self.right_answer}' is not among candidates {shown}")
         if self.choices is not None and self.answer not in self.choices:
             raise ValueError(f"answer '{self.answer}' is not among choices {list(self.choices)}")
         if (self.paraphrase is None) != (self.negative is None):

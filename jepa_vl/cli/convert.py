@@ -67,6 +67,8 @@ def _convert(name: str, kind: type[Reader], typed: dict[str, str]) -> int:
     for option in typed:
         if option not in known:
             raise RecipeError(f"convert {name}: unknown option --{option}; {did_you_mean(option, known)}")
+    if "media" in typed and not kind.has_media:
+        raise RecipeError(f"convert {name}: --media: this benchmark is of texts alone, and no media are read")
     # a reader that looks into the folder of media itself has an argument of that name
     needed = [a.name for a in arguments.values() if a.default is REQUIRED] + ["output"]
     for option in needed:

@@ -37,6 +37,7 @@ COMMON = (
     ),
     ("plugins", "FILE", "a Python file that registers readers of your own"),
 )
+OF_MEDIA = ("media", "max-missing")
 
 
 def overview() -> str:
@@ -72,14 +73,15 @@ def describe(name: str, reader: type[Reader]) -> str:
     arguments = arguments_of(reader)
     own = [a for a in arguments.values() if a.name != "media"]
     required = " ".join(f"--{a.name.replace('_', '-')} {_metavar(a)}" for a in own if a.default is REQUIRED)
+    media = (" --media DIR", " [--max-missing N]") if reader.has_media else ("", "")
     lines = [
-        f"usage: jepa-vl convert {name} {required} --media DIR --output FILE [--max-missing N]",
+        f"usage: jepa-vl convert {name} {required}{media[0]} --output FILE{media[1]}",
         "",
         (inspect.getdoc(reader) or "").split("\n\nArgs:")[0],
         "",
         "options:",
         *(_flag(a) for a in own),
-        *(_row(f"--{option} {value}", text) for option, value, text in _common(arguments)),
+        *(_row(f"--{option} {value}", text) for option, value, text in _common(arguments, reader)),
         "",
         "about:",
     ]
@@ -100,8 +102,10 @@ def describe(name: str, reader: type[Reader]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _common(arguments: dict[str, Argument]) -> list[tuple[str, str, str]]:
+def _common(arguments: dict[str, Argument], reader: type[Reader]) -> list[tuple[str, str, str]]:
     """The flags of every benchmark; a reader that uses the folder of media itself says for what."""
+    if not reader.has_media:
+        return [row for row in COMMON if row[0] not in OF_MEDIA]
     media = arguments["media"].help.replace("``", "") if "media" in arguments else None
     return [(o, v, media if o == "media" and media else text) for o, v, text in COMMON]
 

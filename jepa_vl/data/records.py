@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from jepa_vl.data.text_lists import SharedLists, has_lines, write_lines
 from jepa_vl.errors import ManifestError, did_you_mean, nearest
 from jepa_vl.sample import Sample
 
@@ -46,6 +48,7 @@ def read_records(path: str | Path, *, root: str | Path | None = None) -> list[Re
     """
     path = Path(path)
     folder = Path(root) if root is not None else path.parent
+    shared = SharedLists(path.parent)
     records: list[Record] = []
     broken: list[str] = []
     first_line: dict[str, int] = {}
@@ -53,7 +56,7 @@ def read_records(path: str | Path, *, root: str | Path | None = None) -> list[Re
         if not line.strip():
             continue
         try:
-            sample = Sample.model_validate_json(line)
+            sample = Sample.model_validate_json(line, context=shared)
         except ValidationError as error:
             broken.append(f"line {number}: {_one_line(error)}")
             continue
@@ -73,14 +76,34 @@ def read_records(path: str | Path, *, root: str | Path | None = None) -> list[Re
     return records
 
 
-def write_manifest(path: str | Path, samples: Iterable[Sample]) -> None:
-    """Write samples as JSON lines, defaults left out. The file appears whole or not at all."""
+def write_manifest(path: str | Path, samples: Iterable[Sample], *, share_candidates: bool = False) -> None:
+    """Write samples as JSON lines, defaults left out. The file appears whole or not at all.
+
+    Args:
+        path: The manifest.
+        samples: What it is to hold.
+        share_candidates: Whether the candidates of the first sample that has some stand in a text file
+            beside the manifest, ``<manifest>.candidates.txt``, and not in every line that has the same.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
+    listed = path.with_name(path.name + ".candidates.txt")
+    shared: tuple[str, ...] | None = None
     with unfinished.open("w", encoding="utf-8") as file:
         for sample in samples:
-            file.write(sample.model_dump_json(exclude_defaults=True) + "\n")
+            if share_candidates and shared is None and has_lines(sample.candidates or ()):
+                shared = sample.candidates
+            if shared is None or sample.candidates != shared:
+                line = sample.model_dump_json(exclude_defaults=True)
+            else:
+                rest = sample.model_dump(mode="json", exclude_defaults=True, exclude={"candidates"})
+                line = json.dumps(
+                    rest | {"candidates": listed.name}, ensure_ascii=False, separators=(",", ":")
+                )
+            file.write(line + "\n")
+    if shared is not None:
+        write_lines(listed, shared)
     unfinished.replace(path)
 
 
@@ -128,10 +151,14 @@ def _one_line(error: ValidationError) -> str:
             parts.append(f"field '{field}' is missing")
         elif field:
             found = _shorten(repr(detail["input"]))
-            parts.append(f"field '{field}': found {found}, {_lower(detail['msg'])}")
+            parts.append(f"field '{field}': found {found}, {_lower(_said(detail['msg']))}")
         else:
-            parts.append(_lower(detail["msg"].removeprefix("Value error, ")))
+            parts.append(_lower(_said(detail["msg"])))
     return "; ".join(parts)
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")  # what our own checks say, without pydantic's word
 
 
 def _lower(text: str) -> str:

@@ -42,9 +42,16 @@ class Reader(ABC):
     A constructor takes keyword arguments only, paths as ``str``; they are the flags of
     ``jepa-vl convert NAME``, and their descriptions its help. Media paths of the samples are relative to
     the folder of media that the user names.
+
+    Attributes:
+        about: What a user must know.
+        has_media: Whether there is something to see; the command takes no folder of media otherwise.
+        shares_candidates: Whether all samples choose from one list, which is then written once.
     """
 
     about: ClassVar[About]
+    has_media: ClassVar[bool] = True
+    shares_candidates: ClassVar[bool] = False
 
     def expected(self) -> dict[str, int]:
         """Return the number of samples of each split of the complete set, as read with these arguments.

@@ -45,6 +45,7 @@ class CLEVR(Reader):
         expected={"val": 149991},
         assumptions=("The paper names no split; the test answers are not public, so it must be val.",),
     )
+    shares_candidates: ClassVar[bool] = True
 
     def __init__(self, *, annotations: str) -> None:
         self.annotations = annotations

@@ -50,7 +50,8 @@ def convert(
 
     Media inside the manifest's folder are named relative to it, others by their absolute path.
     Samples whose media are missing are left out, and so are questions of which a choice is missing; the
-    media stand in ``<output>.missing.txt``. The manifest appears whole or not at all.
+    media stand in ``<output>.missing.txt``. A list of candidates that all samples share stands in
+    ``<output>.candidates.txt``. The manifest appears whole or not at all.
 
     Args:
         reader: A benchmark.
@@ -70,7 +71,8 @@ def convert(
     samples = track(reader.samples(), total=sum(expected.values()) or None, what=name)
     listed = missing_list(output)
     try:
-        write_manifest(output, _kept(samples, done, _Place(output, media), max_missing, listed))
+        kept = _kept(samples, done, _Place(output, media), max_missing, listed)
+        write_manifest(output, kept, share_candidates=reader.shares_candidates)
     finally:
         output.with_name(output.name + ".tmp").unlink(missing_ok=True)
     if not done.missing:

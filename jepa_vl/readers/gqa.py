@@ -43,6 +43,7 @@ class GQA(Reader):
             "multiply the accuracy by the share that is kept to count them as wrong.",
         ),
     )
+    shares_candidates: ClassVar[bool] = True
 
     def __init__(self, *, annotations: str, answers: str | None = None) -> None:
         self.annotations = annotations

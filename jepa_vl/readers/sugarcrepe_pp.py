@@ -39,6 +39,7 @@ class SugarCrepePP(Reader):
         expected={"test": 4757},
         assumptions=("Items are 788, 1,652, 1,406, 666 and 245 in the order of the files above.",),
     )
+    has_media: ClassVar[bool] = False
 
     def __init__(self, *, annotations: str) -> None:
         self.annotations = annotations

@@ -36,6 +36,7 @@ class VISLA(Reader):
             "The fifth column of VSR_spatial.tsv, an unrelated sentence, is not used.",
         ),
     )
+    has_media: ClassVar[bool] = False
 
     def __init__(self, *, annotations: str) -> None:
         self.annotations = annotations

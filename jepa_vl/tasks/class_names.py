@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from jepa_vl.data.text_lists import read_lines
 from jepa_vl.errors import RecipeError
 
 KEY = "classification.labels"
@@ -39,14 +40,13 @@ def read_class_names(labels: Sequence[str] | str) -> list[str]:
 
 def _lines(path: str) -> list[tuple[str, str]]:
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")  # a byte order mark is no class name
+        return [(f"line {number}", name) for number, name in read_lines(Path(path).expanduser())]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(
             f"{KEY}: cannot read '{path}' ({reason}); expected a list of class names, or a text file with "
             "one a line"
         ) from None
-    return [(f"line {i}", line.strip()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def check_templates(templates: Sequence[str], key: str) -> None:

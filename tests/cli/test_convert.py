@@ -166,6 +166,17 @@ def test_help_without_a_name_lists_them_and_nothing_at_all_is_an_error(jepa_vl: 
     assert jepa_vl("convert")[0::2] == (2, out)
 
 
+def test_a_benchmark_of_texts_alone_takes_no_media(ssv2: Path, jepa_vl: Command) -> None:
+    status, out, _ = jepa_vl("convert", "visla", "--help")
+    assert status == 0
+    assert "--media" not in out
+    assert "--max-missing" not in out
+    argv = ("--annotations", ".", "--media", ".", "--output", "m.jsonl")
+    status, _, err = jepa_vl("convert", "visla", *argv)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "texts alone" in err
+
+
 @pytest.mark.parametrize("name", registry.names("readers"))
 def test_the_help_of_a_benchmark_says_what_a_user_must_know(jepa_vl: Command, name: str) -> None:
     status, out, err = jepa_vl("convert", name, "--help")

@@ -70,6 +70,60 @@ def test_a_broken_line_is_named_with_field_and_expectation(
     assert "Traceback" not in message
 
 
+QUESTION = {**GOOD, "target": "red", "query": "which?"}
+
+
+def test_a_list_that_samples_share_is_written_once_and_held_once(tmp_path: Path) -> None:
+    colours = ("red", "dark blue", "grün")
+    samples = [Sample(**QUESTION | {"id": str(i)}, candidates=colours) for i in range(3)]
+    samples += [Sample(**QUESTION | {"id": "own"}, candidates=("red", "no")), Sample(**GOOD)]
+    write_manifest(tmp_path / "m.jsonl", samples, share_candidates=True)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.candidates.txt"]
+    assert (tmp_path / "m.jsonl").read_text().count("dark blue") == 0
+    found = read_manifest(tmp_path / "m.jsonl")
+    assert found == samples
+    assert found[0].candidates is found[1].candidates is found[2].candidates
+
+
+def test_equal_lists_in_the_lines_are_held_once(tmp_path: Path) -> None:
+    samples = [Sample(**QUESTION | {"id": str(i)}, candidates=("red", "blue")) for i in range(2)]
+    write_manifest(tmp_path / "m.jsonl", samples)
+    found = read_manifest(tmp_path / "m.jsonl")
+    assert found[0].candidates is found[1].candidates
+
+
+@pytest.mark.parametrize("text", ["two\nlines", " space", "", "ret\rurn"])
+def test_a_list_that_a_text_file_would_change_stays_in_its_lines(tmp_path: Path, text: str) -> None:
+    samples = [Sample(**QUESTION, candidates=("red", text))]
+    write_manifest(tmp_path / "m.jsonl", samples, share_candidates=True)
+    assert read_manifest(tmp_path / "m.jsonl") == samples
+    assert [f.name for f in tmp_path.iterdir()] == ["m.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, ["cannot read", "colours.txt' (No such file", "one a line"]),
+        (b"\xff\xfe", ["it is not UTF-8"]),
+        (b"\n\n", ["holds no text"]),
+        (b"red\nblue\n\nred\n", ["line 4: 'red' stands in line 1 already"]),
+        (b"green\nblue", ["answer 'red' is not among candidates ['green', 'blue']"]),
+        (b"\n".join(b"%d" % i for i in range(1842)), ["answer 'red' is not among candidates 1842"]),
+    ],
+)
+def test_a_wrong_list_of_candidates_is_named_with_the_line_that_wants_it(
+    tmp_path: Path, content: bytes | None, said: list[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "colours.txt").write_bytes(content)
+    message = error_of(
+        write(tmp_path / "m.jsonl", GOOD, {**QUESTION, "id": "q", "candidates": "colours.txt"})
+    )
+    for part in ["m.jsonl: 1 broken line(s)", "line 2", *said]:
+        assert part in message
+    assert "alue error" not in message
+
+
 def test_an_empty_query_is_fine(tmp_path: Path) -> None:
     assert read_manifest(write(tmp_path / "m.jsonl", {**GOOD, "query": ""}))[0].query == ""
 

@@ -49,6 +49,18 @@ def test_media_inside_the_manifests_folder_are_relative_and_others_absolute(
     assert read_manifest(tmp_path / "other" / "there.jsonl")[0].media == str(media.resolve() / "a.mp4")
 
 
+def test_candidates_of_all_samples_are_written_once(tmp_path: Path, media: Path) -> None:
+    class OneList(Given):
+        shares_candidates = True
+
+    asked = [clip(name, query="?", candidates=["t", "u"]) for name in ("a", "b")]
+    run(OneList(*asked), media, tmp_path / "m.jsonl")
+    assert (tmp_path / "m.jsonl.candidates.txt").read_text() == "t\nu\n"
+    assert [s.candidates for s in read_manifest(tmp_path / "m.jsonl")] == [("t", "u")] * 2
+    run(Given(*asked), media, tmp_path / "own.jsonl")
+    assert not (tmp_path / "own.jsonl.candidates.txt").exists()
+
+
 def test_media_are_found_whatever_the_container_but_not_another_kind(tmp_path: Path, media: Path) -> None:
     (media / "d.png").touch()
     folder = MediaFolder(media)
