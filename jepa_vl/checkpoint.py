@@ -16,12 +16,15 @@ from jepa_vl.objectives.base import Objective
 from jepa_vl.runs import best_or_last, find_checkpoint
 
 
-def load_objective(path: str | Path, *, which: str | None = None) -> Objective:
+def load_objective(
+    path: str | Path, *, which: str | None = None, recipe: dict[str, Any] | None = None
+) -> Objective:
     """Build a trained objective, in eval mode, on the CPU.
 
     Args:
         path: Folder of a run (``runs/NAME``), or a checkpoint file.
         which: ``best`` or ``last`` of a run; the best by default.
+        recipe: The resolved recipe to build by; the checkpoint's own by default.
 
     Raises:
         UserError: There is no such checkpoint, it holds more than weights and plain values (a pickle could
@@ -29,7 +32,7 @@ def load_objective(path: str | Path, *, which: str | None = None) -> Objective:
     """
     file = checkpoint_file(path, which)
     content = read_checkpoint(file)
-    objective = build_objective(yaml.safe_load(content["jepa_vl"]["recipe"]))
+    objective = build_objective(recipe or yaml.safe_load(content["jepa_vl"]["recipe"]))
     try:
         objective.load_state_dict(content["state_dict"])
     except RuntimeError as error:
@@ -63,6 +66,12 @@ def checkpoint_file(path: str | Path, which: str | None = None) -> Path:
     path = Path(path)
     wanted = (which or best_or_last(path)) if path.is_dir() else str(path)
     return find_checkpoint(wanted, path)
+
+
+def file_stamp(file: Path) -> str:
+    """Return which file this is, and of what time."""
+    stat = file.stat()
+    return f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:

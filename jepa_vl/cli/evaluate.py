@@ -9,14 +9,18 @@ from pathlib import Path
 from jepa_vl.errors import RecipeError, did_you_mean
 
 HELP = """\
-usage: jepa-vl evaluate --suite SUITE --model [NAME=]PATH [--model …] [--output FOLDER] [--key VALUE …]
+usage: jepa-vl evaluate --suite SUITE --model [NAME=]MODEL[,decoder=RUN] [--model …] [--output FOLDER]
+                        [--key VALUE …]
 
 Run a suite of benchmarks on models, and write one table.
 
   --suite SUITE         a suite recipe, recipes/suites/babyai.yaml say
-  --model [NAME=]PATH   a run's folder, a checkpoint, or the recipe of a system that needs no training;
-                        several times for several models. The first one, or the suite's baseline, is what
-                        the others are compared with, sample by sample
+  --model [NAME=]MODEL[,decoder=RUN]
+                        a run's folder, a checkpoint, an exported folder, a hub id owner/model, or the recipe
+                        of a system that needs no training; several times for several models. The first one,
+                        or the suite's baseline, is what the others are compared with, sample by sample.
+                        Texts are said by the model's own decoder, if it has one, or by the run of the
+                        objective decoder that is named here, or by nearest
   --output FOLDER       runs/evaluate/SUITE by default. Gets table.md, table.html, table.tex, table.json and
                         MODEL/BENCHMARK/results.json; what is finished there is not run again
   --KEY VALUE           anything of the suite, --trainer.accelerator cpu say
@@ -37,7 +41,10 @@ def main(argv: Sequence[str]) -> int:
     if suite is None:
         raise RecipeError("`jepa-vl evaluate` needs --suite SUITE, recipes/suites/babyai.yaml say")
     if not models:
-        raise RecipeError("`jepa-vl evaluate` needs --model PATH: a run's folder, a checkpoint or a recipe")
+        raise RecipeError(
+            "`jepa-vl evaluate` needs --model PATH: a run's folder, a checkpoint, an exported folder, a hub id "
+            "or a system's recipe"
+        )
     from jepa_vl.cli.suite import evaluate
 
     return evaluate(suite, models, output, overrides)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jepa_vl.cli.words import Parser, asked_for_help, load_model, texts
-from jepa_vl.errors import UserError
+from jepa_vl.errors import RecipeError, UserError
 
 MODEL = "--model runs/quickstart"
 
@@ -62,33 +62,43 @@ def _verbs() -> dict[str, tuple[Parser, Callable[[argparse.Namespace], None]]]:
 
     ask = Parser(
         "ask",
-        "Answer a question about a video by the likeliest of the candidates.",
-        examples=(f"jepa-vl ask a.mp4 'is the door open?' {MODEL} --candidates yes,no",),
+        "Answer a question about a video by the likeliest of the candidates; without them, in free words:\n"
+        "that needs a model that generates, one with a decoder or a language model.",
+        examples=(
+            f"jepa-vl ask a.mp4 'is the door open?' {MODEL} --candidates yes,no",
+            f"jepa-vl ask a.mp4 'what colour is the door?' {MODEL} --decoder runs/decoder",
+        ),
     )
     ask.add_argument("videos", nargs=1, metavar="VIDEO", help="path or URL")
     ask.add_argument("question", metavar="QUESTION")
-    ask.add_argument(
-        "--candidates", required=True, metavar="A,B,C|FILE", help="answers, or a file of one a line"
-    )
+    ask.add_argument("--candidates", metavar="A,B,C|FILE", help="answers, or a file of one a line")
+    ask.add_decoder()
 
     caption = Parser(
         "caption",
         "Say what a video shows; needs a model that generates: one with a decoder, or a language model.",
-        examples=(f"jepa-vl caption a.mp4 {MODEL}",),
+        examples=(
+            f"jepa-vl caption a.mp4 {MODEL} --decoder runs/decoder",
+            f"jepa-vl caption a.mp4 {MODEL} --decoder nearest --texts sentences.txt",
+            "jepa-vl caption a.mp4 --model runs/quickstart-token",
+        ),
     )
     _add_videos(caption)
     caption.add_argument("--query", default="", help="what is asked of the video (nothing)")
-    caption.add_argument(
-        "--texts", metavar="A,B,C|FILE", help="what may be said, for a decoder that chooses among texts"
-    )
+    caption.add_decoder()
 
     export = Parser(
         "export",
-        "Write a trained run as a folder: model.safetensors, recipe.yaml, config.json, README.md.",
-        examples=("jepa-vl export runs/quickstart --output quickstart-model",),
+        "Write a trained run as a folder: model.safetensors, recipe.yaml, config.json, README.md.\n"
+        "A decoder is written with it: the folder needs no run.",
+        examples=(
+            "jepa-vl export runs/quickstart --output quickstart-model",
+            "jepa-vl export runs/quickstart --decoder runs/decoder --output quickstart-model",
+        ),
     )
     export.add_argument("run", metavar="RUN", help="folder of a run, or a checkpoint")
     export.add_argument("--output", required=True, metavar="DIR", help="the folder; new or empty")
+    export.add_decoder()
     export.add_argument("--plugins", action="append", default=[], metavar="FILE", help=argparse.SUPPRESS)
     export.set_defaults(device="cpu")
 
@@ -146,6 +156,13 @@ def _classify(arguments: argparse.Namespace) -> None:
 
 
 def _ask(arguments: argparse.Namespace) -> None:
+    if arguments.candidates is None:
+        _say_texts(arguments, arguments.question)
+        return
+    if arguments.decoder is not None or arguments.texts is not None:
+        raise RecipeError(
+            "--candidates are chosen from without a decoder; leave out --decoder and --texts, or --candidates"
+        )
     candidates = texts("--candidates", arguments.candidates)
     model = load_model(arguments)
     [matches] = model.answer(arguments.videos, arguments.question, candidates)
@@ -153,11 +170,16 @@ def _ask(arguments: argparse.Namespace) -> None:
 
 
 def _caption(arguments: argparse.Namespace) -> None:
-    allowed = None if arguments.texts is None else texts("--texts", arguments.texts)
+    _say_texts(arguments, arguments.query)
+
+
+def _say_texts(arguments: argparse.Namespace, query: str) -> None:
+    """Write what the model says of each video, asked a query."""
+    allowed = _allowed(arguments)
     model = load_model(arguments)
-    said = model.caption(arguments.videos, arguments.query, texts=allowed)
+    said = model.caption(arguments.videos, query, texts=allowed)
     for video, text in zip(arguments.videos, said, strict=True):
-        row = {"video": video, "query": arguments.query, "text": text}
+        row = {"video": video, "query": query, "text": text}
         _say(json.dumps(row, ensure_ascii=False) if arguments.json else f"{video}: {text}")
 
 
@@ -165,10 +187,19 @@ def _export(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output: '{output}' is there already and not empty; name a new folder")
+    allowed = _allowed(arguments)
     arguments.model = arguments.run
-    load_model(arguments).save_pretrained(output)
+    model = load_model(arguments)
+    if allowed is not None:
+        model.tell_texts(allowed)
+    model.save_pretrained(output)
     for file in sorted(output.iterdir()):
         _say(f"{file}  {file.stat().st_size / 2**20:.1f} MiB")
+
+
+def _allowed(arguments: argparse.Namespace) -> list[str] | None:
+    """Return the texts of ``--texts``."""
+    return None if arguments.texts is None else texts("--texts", arguments.texts)
 
 
 def _show(arguments: argparse.Namespace, about: dict[str, str], matches: Sequence[Any], what: str) -> None:

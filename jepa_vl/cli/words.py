@@ -33,12 +33,24 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(
             "--model",
             required=required,
-            help="folder of a run, checkpoint, exported folder, or hub id owner/model"
+            help="folder of a run, checkpoint, exported folder, hub id owner/model, or recipe of a system"
             + ("" if required else " (the one that made the index)"),
         )
         self.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 … (a GPU if there is one)")
         self.add_argument(
             "--plugins", action="append", default=[], metavar="FILE", help="local plugin the model needs"
+        )
+
+    def add_decoder(self) -> None:
+        """Add what every verb that has a model say texts takes."""
+        self.add_argument(
+            "--decoder",
+            metavar="RUN|NAME",
+            help="what turns embeddings to texts: a run of the objective decoder, or nearest "
+            "(the model's own, if it has one)",
+        )
+        self.add_argument(
+            "--texts", metavar="A,B,C|FILE", help="what may be said, for a decoder that chooses among texts"
         )
 
     def error(self, message: str) -> NoReturn:
@@ -68,7 +80,8 @@ def load_model(arguments: argparse.Namespace) -> Model:
     """Load the model of ``--model``.
 
     Raises:
-        UserError: There is none, or the device is not there.
+        UserError: There is none, the device is not there, or ``--decoder`` was trained for another model.
+        RecipeError: There is no such decoder, or the model takes none.
     """
     from transformers.utils.logging import disable_progress_bar
 
@@ -76,7 +89,13 @@ def load_model(arguments: argparse.Namespace) -> Model:
 
     disable_progress_bar()  # transformers draws one for each part it loads
     try:
-        return load(arguments.model, device=arguments.device, plugins=arguments.plugins, progress=True)
+        return load(
+            arguments.model,
+            decoder=getattr(arguments, "decoder", None),
+            device=arguments.device,
+            plugins=arguments.plugins,
+            progress=True,
+        )
     except (RuntimeError, AssertionError) as error:
         if arguments.device is None:
             raise

@@ -25,8 +25,14 @@ class TextDecoder(Component):
     split: str | None = None
 
     @abstractmethod
-    def decode(self, embeddings: Tensor) -> list[str]:
-        """Return one text for each of the B embeddings."""
+    def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
+        """Return one text for each of the B embeddings.
+
+        Args:
+            embeddings: ``[B, E]``.
+            max_new_tokens: Longest text, in the decoder's own tokens; its own setting by default. A decoder
+                that chooses among whole texts passes it over.
+        """
 
     def check_space(self, embed_text: EmbedText) -> None:
         """Refuse embeddings of a space that it does not know; any space will do unless a decoder says so.
@@ -36,4 +42,7 @@ class TextDecoder(Component):
         """
 
     def tell_texts(self, texts: Sequence[str], embed_text: EmbedText) -> None:
-        """Take the distinct target texts of `split`, before each evaluation; most have no use for them."""
+        """Take texts to choose from: the distinct targets of `split` before each evaluation, or a user's.
+
+        Most decoders have no use for them.
+        """

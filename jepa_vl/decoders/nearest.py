@@ -57,15 +57,16 @@ class NearestText(TextDecoder):
         self.set_bank(texts, embed_text(texts))
 
     @torch.no_grad()
-    def decode(self, embeddings: Tensor) -> list[str]:
-        """Return the nearest text for each of the embeddings ``[B, E]``.
+    def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
+        """Return the nearest text for each of the embeddings ``[B, E]``; it is said whole.
 
         Raises:
             UserError: The bank is empty, or holds embeddings of another width.
         """
         if not self.texts:
             raise UserError(
-                "decoder 'nearest' has an empty bank: give it texts with set_bank before decoding"
+                "decoder 'nearest' has an empty bank: give the texts that it chooses from (texts=[…] in "
+                "Python, --texts in the shell)"
             )
         if embeddings.shape[-1] != self.embeddings.shape[-1]:
             raise UserError(

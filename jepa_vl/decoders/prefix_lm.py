@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jepa_vl.decoders.base import EmbedText, TextDecoder
-from jepa_vl.decoders.trained import read_decoder
+from jepa_vl.decoders.trained import build_decoder, read_decoder_run
 from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.language.base import LanguageModel
 from jepa_vl.language.beam import beam
@@ -37,12 +37,14 @@ class PrefixLM(TextDecoder):
         freeze: Train the prefix alone, and leave the language model as it is.
         weights: Run of the objective `decoder` (``runs/NAME``), or its checkpoint, to take everything from;
             ``language_model``, ``prefix_length`` and ``freeze`` are that run's.
+        embed_dim: E of a trained decoder that gets its weights after it is built, as that of an exported
+            model does; leave it out to train one.
         beams: Width of the beam search; 1 is greedy.
         max_new_tokens: Longest text, in tokens of the language model.
 
     Raises:
-        RecipeError: Both a language model and weights are given, there are no such weights, or a number is
-            less than 1.
+        RecipeError: A language model or a width is given beside weights, there are no such weights, or a
+            number is less than 1.
     """
 
     space: Tensor
@@ -55,25 +57,30 @@ class PrefixLM(TextDecoder):
         prefix_length: int = 8,
         freeze: bool = False,
         weights: str | None = None,
+        embed_dim: int | None = None,
         beams: int = 1,
         max_new_tokens: int = 32,
     ) -> None:
-        super().__init__(frozen=weights is not None)
+        super().__init__(frozen=weights is not None or embed_dim is not None)
         counts = {"prefix_length": prefix_length, "beams": beams, "max_new_tokens": max_new_tokens}
-        for name, value in counts.items():
-            if value < 1:
+        for name, value in {**counts, "embed_dim": embed_dim}.items():
+            if value is not None and value < 1:
                 raise RecipeError(f"decoder.{name} must be at least 1, found {value}")
         if weights is not None and language_model is not None:
             raise RecipeError(
                 "decoder.weights brings its own language model; leave out decoder.language_model, or weights"
             )
+        if weights is not None and embed_dim is not None:
+            raise RecipeError("decoder.weights brings its own width; leave out decoder.embed_dim, or weights")
         self.weights = weights
         self.beams = beams
         self.max_new_tokens = max_new_tokens
         if weights is None:
             self.language_model = HFCausalLM() if language_model is None else language_model
             self.prefix_length = prefix_length
-            if freeze:
+            if embed_dim is not None:
+                self.connect(torch.zeros(len(PROBES), embed_dim))
+            elif freeze:
                 self.freeze_part(self.language_model)
         else:
             trained = _of_run(weights)
@@ -81,6 +88,7 @@ class PrefixLM(TextDecoder):
             self.prefix_length = trained.prefix_length
             self.prefix = trained.prefix
             self.register_buffer("space", trained.space)
+        if self.frozen:
             self.requires_grad_(False)
             self.eval()
 
@@ -104,21 +112,22 @@ class PrefixLM(TextDecoder):
         return self.language_model.logits(states[:, self.prefix_length - 1 :][target.mask])
 
     @torch.no_grad()
-    def decode(self, embeddings: Tensor) -> list[str]:
+    def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
         """Say the text of each of the embeddings ``[B, E]``, of any norm.
 
         Raises:
             UserError: It is not trained, or was trained for embeddings of another width.
         """
         self._check_width(embeddings.shape[-1])
+        longest = max_new_tokens or self.max_new_tokens
         texts: list[str] = []
         for block in embeddings.split(max(1, ROWS_AT_ONCE // self.beams)):
             start = self(block)  # [b, P, d]
             read = read_prefix(self.language_model, start, start.new_ones(start.shape[:2], dtype=torch.bool))
             if self.beams == 1:
-                texts += greedy(self.language_model, read, max_new_tokens=self.max_new_tokens)
+                texts += greedy(self.language_model, read, max_new_tokens=longest)
             else:
-                found = beam(self.language_model, read, width=self.beams, max_new_tokens=self.max_new_tokens)
+                found = beam(self.language_model, read, width=self.beams, max_new_tokens=longest)
                 texts += [text for text, _ in found]
         return texts
 
@@ -140,7 +149,7 @@ class PrefixLM(TextDecoder):
             )
 
     def _check_width(self, width: int) -> None:
-        if not hasattr(self, "prefix"):
+        if not hasattr(self, "prefix") or not self.space.any():
             raise UserError(
                 "decoder 'prefix_lm' is not trained: train one with `jepa-vl fit --config "
                 "recipes/decoder.yaml`, and name its run as decoder.weights"
@@ -158,9 +167,13 @@ class PrefixLM(TextDecoder):
 
 def _of_run(weights: str) -> PrefixLM:
     """Build the decoder of a run of the objective `decoder`, with what it has learned."""
-    decoder, state = read_decoder(weights)
+    try:
+        run = read_decoder_run(weights)
+        decoder = build_decoder(run)
+    except RecipeError as error:
+        raise RecipeError(f"decoder.weights: {error}") from error
     if not isinstance(decoder, PrefixLM):
         raise RecipeError(f"decoder.weights: {weights} holds a {type(decoder).__name__}, not a PrefixLM")
-    decoder.connect(state["space"])
-    decoder.load_state_dict(state)
+    decoder.connect(run.state["space"])
+    decoder.load_state_dict(run.state)
     return decoder

@@ -2,52 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from torch import Tensor
 
 from jepa_vl import registry
-from jepa_vl.checkpoint import read_checkpoint
+from jepa_vl.checkpoint import checkpoint_file, read_checkpoint
 from jepa_vl.decoders.base import TextDecoder
 from jepa_vl.errors import RecipeError, UserError
-from jepa_vl.runs import best_or_last, find_checkpoint
 
 PREFIX = "decoder."
 
 
-def read_decoder(weights: str) -> tuple[TextDecoder, dict[str, Tensor]]:
-    """Build the decoder of a run by its own recipe, and read its weights.
+@dataclass(frozen=True)
+class DecoderRun:
+    """What a run of the objective `decoder` has trained.
+
+    Attributes:
+        file: Its checkpoint.
+        part: The decoder in its resolved recipe.
+        plugins: Local plugins that the recipe names.
+        state: The decoder's weights.
+    """
+
+    file: Path
+    part: dict[str, Any]
+    plugins: list[str]
+    state: dict[str, Tensor]
+
+
+def read_decoder_run(path: str | Path) -> DecoderRun:
+    """Read a decoder run, and build nothing.
 
     Args:
-        weights: Folder of a run of the objective `decoder` (``runs/NAME``), or a checkpoint of it.
-
-    Returns:
-        The decoder, untrained, and the state to load into it.
+        path: Folder of a run of the objective `decoder` (``runs/NAME``), or a checkpoint of it.
 
     Raises:
         RecipeError: There is no such run, or it did not train a decoder.
     """
-    path = Path(weights)
-    wanted = best_or_last(path) if path.is_dir() else weights
     try:
-        file = find_checkpoint(wanted, path)
+        file = checkpoint_file(path)
         content = read_checkpoint(file)
     except UserError as error:
         raise RecipeError(
-            f"decoder.weights: {error}. It is a run of the objective decoder; make one with "
+            f"{error}. It is a run of the objective decoder; make one with "
             "`jepa-vl fit --config recipes/decoder.yaml`"
         ) from error
     state = {k.removeprefix(PREFIX): v for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
     if not state:
         raise RecipeError(
-            f"decoder.weights: {file} is of a run of {content['jepa_vl']['objective']}, which trained no "
-            "decoder; expected a run of the objective decoder"
+            f"{file} is of a run of {content['jepa_vl']['objective']}, which trained no decoder; "
+            "expected a run of the objective decoder"
         )
     recipe = yaml.safe_load(content["jepa_vl"]["recipe"])
-    registry.load_local(recipe.get("plugins") or [])
+    part = recipe["objective"]["init_args"]["decoder"]
+    return DecoderRun(file, part, list(recipe.get("plugins") or []), state)
+
+
+def build_decoder(run: DecoderRun) -> TextDecoder:
+    """Build the decoder of a run by its own recipe, untrained; its weights are the run's ``state``."""
+    registry.load_local(run.plugins)
     parser = LightningArgumentParser(exit_on_error=False)
     parser.add_argument("--decoder", type=TextDecoder)
-    part = recipe["objective"]["init_args"]["decoder"]
-    return parser.instantiate_classes(parser.parse_object({"decoder": part})).decoder, state
+    built: TextDecoder = parser.instantiate_classes(parser.parse_object({"decoder": run.part})).decoder
+    return built

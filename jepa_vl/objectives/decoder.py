@@ -103,13 +103,13 @@ class DecoderObjective(TrainedObjective):
         self.log_dict(of_tokens, batch_size=len(ids), sync_dist=True)
         self.log("val/exact_match", sum(exact) / len(exact), batch_size=len(batch), sync_dist=True)
 
-    def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
-        """Say each target again, from its true embedding; the decoder decides how long it may be."""
-        return self.decode(self._targets(batch))
+    def generate(self, batch: Batch, *, max_new_tokens: int | None = None) -> list[str]:
+        """Say each target again, from its true embedding; None leaves its length to the decoder."""
+        return self.decode(self._targets(batch), max_new_tokens=max_new_tokens)
 
-    def decode(self, embeddings: Tensor) -> list[str]:
+    def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
         """Say the texts that embeddings ``[B, E]`` stand for."""
-        return self.decoder.decode(embeddings)
+        return self.decoder.decode(embeddings, max_new_tokens=max_new_tokens)
 
     def on_train_start(self) -> None:
         """Refuse to go on from a checkpoint that was trained for another text encoder than ``model`` has."""

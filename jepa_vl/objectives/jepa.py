@@ -124,18 +124,18 @@ class JEPAObjective(TrainedObjective):
         each = embeddings.split([len(texts) for texts in candidates])  # B × [K_i, E]
         return [e @ p for e, p in zip(each, predicted, strict=True)]
 
-    def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
-        """Decode the predicted embeddings to texts; the decoder decides how long they are."""
+    def generate(self, batch: Batch, *, max_new_tokens: int | None = None) -> list[str]:
+        """Decode the predicted embeddings to texts; None leaves their length to the decoder."""
         if self.decoder is None:
             raise self._cannot(GENERATE)
-        return self.decode(self.embed_video(batch))
+        return self.decode(self.embed_video(batch), max_new_tokens=max_new_tokens)
 
-    def decode(self, embeddings: Tensor) -> list[str]:
+    def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
         """Say the texts that embeddings ``[B, E]`` stand for."""
         if self.decoder is None:
             raise self._cannot(DECODE)
         self.decoder.check_space(self.embed_text)
-        return self.decoder.decode(embeddings)
+        return self.decoder.decode(embeddings, max_new_tokens=max_new_tokens)
 
     def on_validation_start(self) -> None:
         """Tell the decoder the texts it wants to know, and refuse one of another text encoder at once."""

@@ -1,19 +1,19 @@
-"""The models of a comparison: trained runs, and recipes of systems that need no training."""
+"""The models of a comparison: whatever `jepa_vl.load` takes, each with a name and perhaps a decoder."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from jepa_vl import registry
-from jepa_vl.checkpoint import build_objective, checkpoint_file, load_objective
+from jepa_vl.decoders.given import decoder_stamp
 from jepa_vl.errors import RecipeError, UserError, did_you_mean
 from jepa_vl.objectives.base import Objective
-from jepa_vl.recipe import load_recipe
-from jepa_vl.recipe.resolve import resolve_part
+from jepa_vl.use.loading import load_origin
+from jepa_vl.use.origin import Origin, find_model
 
-RECIPES = (".yaml", ".yml")
+OPTIONS = ("decoder",)
 
 
 @dataclass(frozen=True)
@@ -22,62 +22,55 @@ class ModelSource:
 
     Attributes:
         name: Its row in the table.
-        path: Folder of a run, a checkpoint, or a recipe.
+        origin: The model.
+        decoder: What says its texts, as `jepa_vl.load` takes it; empty for what it has itself.
     """
 
     name: str
-    path: Path
+    origin: Origin
+    decoder: str = ""
 
     @classmethod
     def parse(cls, text: str) -> ModelSource:
-        """Read ``PATH`` or ``NAME=PATH``.
+        """Read ``[NAME=]PATH[,decoder=RUN]``.
 
         Raises:
-            RecipeError: There is nothing at the path.
+            RecipeError: There is no such model or decoder, or another option than ``decoder``.
         """
-        name, equals, rest = text.partition("=")
-        path = Path(rest if equals else text)
-        if not path.exists():
-            near = [str(p) for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise RecipeError(
-                f"--model {text}: there is no run folder, checkpoint or recipe '{path}'; "
-                f"{did_you_mean(str(path), near) if near else f'there is no folder {path.parent} either'}"
-            )
-        if equals:
-            return cls(name, path)
-        if path.parent.name == "checkpoints":
-            return cls(path.parent.parent.name, path)
-        return cls(path.name if path.is_dir() else path.stem, path)
+        model, *options = re.split(r",(?=\w+=)", text)
+        given: dict[str, str] = {}
+        for option in options:
+            key, _, value = option.partition("=")
+            if key not in OPTIONS:
+                raise RecipeError(f"--model {text}: unknown option '{key}'; {did_you_mean(key, OPTIONS)}")
+            given[key] = value
+        name, equals, path = ("", "", model) if Path(model).exists() else model.partition("=")
+        if not equals:
+            path = model
+        try:
+            origin = find_model(path)
+            if "decoder" in given:
+                decoder_stamp(given["decoder"])
+        except UserError as error:
+            raise RecipeError(f"--model {text}: {error}") from error
+        return cls(name if equals else origin.name, origin, **given)
 
     @property
     def key(self) -> str:
-        """Hash of what it is: the recipe's text with its imports, or which checkpoint, of what time."""
-        if self.path.suffix in RECIPES:
-            text = repr(load_recipe([self.path]).values)
-        else:
-            file = checkpoint_file(self.path)
-            stat = file.stat()
-            text = f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def load(self) -> Objective:
-        """Build it, in eval mode.
+        """Hash of what it is.
 
         Raises:
-            UserError: It is no model, or its parts cannot be built here.
+            UserError: It cannot be read.
         """
-        if self.path.suffix in RECIPES:
-            recipe = load_recipe([self.path])
-            if recipe.values.get("objective") is None:
-                raise UserError(f"{self.path} has no 'objective': it is not the recipe of a model")
-            registry.load_local(recipe.values.get("plugins") or [])
-            part = resolve_part(recipe, ("objective",), "objectives", recipe.values["objective"])
-            objective = build_objective({"objective": part})
-            if getattr(objective, "trained", True):
-                raise UserError(
-                    f"{self.path} is the recipe of a model that is trained: give its run "
-                    f"(runs/{recipe.values.get('name') or self.path.stem}) instead, "
-                    f"after `jepa-vl fit --config {self.path}`"
-                )
-            return objective.eval()
-        return load_objective(self.path)
+        key = self.origin.key()
+        if not self.decoder:
+            return key
+        return hashlib.sha256(f"{key} {decoder_stamp(self.decoder)}".encode()).hexdigest()[:16]
+
+    def load(self) -> Objective:
+        """Build it, in eval mode, on the CPU.
+
+        Raises:
+            UserError: Its parts cannot be built here, or its decoder was trained for another model.
+        """
+        return load_origin(self.origin, decoder=self.decoder or None, device="cpu").objective

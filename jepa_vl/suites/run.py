@@ -36,6 +36,7 @@ class Measured:
     Attributes:
         model: Its name.
         benchmark: What it was run on.
+        decoder: What says its texts, where it was given one.
         results: The rows of each sample set; None where it was not run.
         outcomes: What each sample scored.
         skipped: Why it was not run.
@@ -44,6 +45,7 @@ class Measured:
 
     model: str
     benchmark: Benchmark
+    decoder: str = ""
     results: Results | None = None
     outcomes: Outcomes = field(default_factory=Outcomes)
     skipped: str = ""
@@ -71,13 +73,15 @@ def run_suite(suite: Suite, models: Sequence[ModelSource], folder: Path) -> Iter
         raise RecipeError(f"two models are called '{twice}'; name them: --model NAME=PATH")
     for model in models:
         objective: Objective | None = None
+        model_key = model.key
         for benchmark in suite.benchmarks:
             place = folder / model.name / benchmark.name
             if benchmark.missing:
                 hint = f"; `{benchmark.make}` makes it" if benchmark.make else ""
-                yield Measured(model.name, benchmark, skipped=f"{benchmark.missing[0]} is not there{hint}")
+                reason = f"{benchmark.missing[0]} is not there{hint}"
+                yield Measured(model.name, benchmark, model.decoder, skipped=reason)
                 continue
-            key = {"model": model.key, "benchmark": benchmark.key}
+            key = {"model": model_key, "benchmark": benchmark.key}
             if not _finished(place, key):
                 objective = objective or model.load()
                 log.info("%s on %s", model.name, benchmark.name)
@@ -85,12 +89,13 @@ def run_suite(suite: Suite, models: Sequence[ModelSource], folder: Path) -> Iter
                     cannot = _evaluate(suite, objective, benchmark, place)
                 except UserError as error:
                     log.warning("%s on %s: %s", model.name, benchmark.name, error)
-                    yield Measured(model.name, benchmark, skipped=str(error))
+                    yield Measured(model.name, benchmark, model.decoder, skipped=str(error))
                     continue
                 (place / KEY).write_text(json.dumps(key | {"cannot": cannot}), encoding="utf-8")
             yield Measured(
                 model.name,
                 benchmark,
+                model.decoder,
                 results=Results.load(place / RESULTS),
                 outcomes=Outcomes.load(place / OUTCOMES),
                 cannot=json.loads((place / KEY).read_text(encoding="utf-8"))["cannot"],

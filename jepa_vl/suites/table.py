@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from jepa_vl.data.base import SINGLE_FRAME
 from jepa_vl.suites.compare import Difference, paired_difference
@@ -43,12 +44,14 @@ class SuiteTable:
         baseline: The model that the others are compared with.
         cells: Of the models that were run.
         paper: (measure, column, system) → what the paper reports, a fraction.
+        decoders: Model → what says its texts, where it was given one.
     """
 
     name: str
     baseline: str
     cells: list[Cell]
     paper: dict[tuple[str, str, str], float]
+    decoders: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, measured: Sequence[Measured], baseline: str = "") -> SuiteTable:
@@ -61,7 +64,8 @@ class SuiteTable:
             cells += _cells(one, against.get(one.benchmark.name))
             for measure, systems in one.benchmark.paper.items():
                 paper |= {(measure, one.benchmark.name, system): v for system, v in systems.items()}
-        return cls(name, baseline, cells, paper)
+        decoders = {one.model: one.decoder for one in measured if one.decoder}
+        return cls(name, baseline, cells, paper, decoders)
 
     @property
     def measures(self) -> list[str]:
@@ -88,13 +92,14 @@ class SuiteTable:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know: the baseline, and why numbers are missing."""
+        """What a reader must know: the baseline, who says the texts, and why numbers are missing."""
         found = [
             "in %; (95 % bootstrap interval over episodes); Δ: difference in points to "
             f"{self.baseline} on the same samples [95 % interval of the paired bootstrap]"
         ]
         missing = dict.fromkeys(f"{c.model}, {c.column}, {c.measure}: {c.why}" for c in self.cells if c.why)
-        return [*found, *missing]
+        said = [f"{model}: its texts are said by the decoder {d}" for model, d in self.decoders.items()]
+        return [*found, *said, *missing]
 
     def markdown(self) -> str:
         """Return a table for each measure, and the notes."""
@@ -146,7 +151,8 @@ class SuiteTable:
             {"measure": measure, "column": column, "system": system, "value": value}
             for (measure, column, system), value in self.paper.items()
         ]
-        about = {"suite": self.name, "baseline": self.baseline, "cells": cells, "paper": paper}
+        about: dict[str, Any] = {"suite": self.name, "baseline": self.baseline, "decoders": self.decoders}
+        about |= {"cells": cells, "paper": paper}
         return json.dumps(about, indent=1) + "\n"
 
 

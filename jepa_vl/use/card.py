@@ -20,21 +20,23 @@ USES = {
 }
 
 
-def model_card(model: Model, *, kept: int, total: int, referenced: Collection[str]) -> str:
+def model_card(
+    model: Model, *, recipe: dict[str, Any], kept: int, total: int, referenced: Collection[str]
+) -> str:
     """Return the card, in Markdown with the hub's header.
 
     Args:
         model: What is described.
+        recipe: By which it is built again.
         kept: How many weights the folder holds.
         total: How many the model has.
         referenced: Parts of which frozen pretrained weights are left out.
     """
-    assert model.recipe is not None
     header = {"library_name": "jepa-vl", "tags": ["video", "vision-language", "jepa"], "license": "unknown"}
     name = type(model.objective).__name__
     uses = "\n".join(line for ability, line in USES.items() if ability in model.abilities)
     parts = "\n".join(
-        f"| `{key}` | `{part}` | {weights} |" for key, part, weights in _parts(model.recipe, referenced)
+        f"| `{key}` | `{part}` | {weights} |" for key, part, weights in _parts(recipe, referenced)
     )
     return f"""\
 ---
@@ -83,13 +85,21 @@ def _parts(recipe: dict[str, Any], referenced: Collection[str]) -> Iterator[tupl
     """Yield (key, class, pretrained weights it names) of each part of the objective."""
     for key, part in recipe["objective"].get("init_args", {}).items():
         if isinstance(part, dict) and "class_path" in part:
-            arguments = part.get("init_args") or {}
-            named = [f"`{value}`" for k, value in arguments.items() if k == "model" or k.endswith("_model")]
+            named = [f"`{name}`" for name in _pretrained(part)]
             yield (
                 key,
                 part["class_path"],
                 ", ".join(named) or ("those of the class" if key in referenced else "none"),
             )
+
+
+def _pretrained(part: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of pretrained models in a part, and in those inside it."""
+    for key, value in (part.get("init_args") or {}).items():
+        if isinstance(value, dict) and "class_path" in value:
+            yield from _pretrained(value)
+        elif isinstance(value, str) and (key == "model" or key.endswith("_model")):
+            yield value
 
 
 def _training(results: Results | None) -> str:

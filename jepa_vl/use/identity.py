@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from jepa_vl.use.export import state_of
+from jepa_vl.use.state import state_of
 
 if TYPE_CHECKING:
     from jepa_vl.use.model import Model

@@ -1,8 +1,7 @@
-"""`load`: a run's folder, a checkpoint, an exported folder or a hub id → `Model`."""
+"""`load`: a run, a checkpoint, an exported folder, a hub id or the recipe of a system → `Model`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,37 @@ import torch
 import yaml
 
 from jepa_vl import registry
-from jepa_vl.checkpoint import load_objective, read_checkpoint
-from jepa_vl.errors import UserError, nearest
+from jepa_vl.checkpoint import build_objective, load_objective, read_checkpoint
+from jepa_vl.decoders.base import TextDecoder
+from jepa_vl.decoders.given import with_decoder
+from jepa_vl.errors import UserError
+from jepa_vl.objectives.base import Objective
+from jepa_vl.recipe import load_recipe
+from jepa_vl.recipe.resolve import resolve_part
 from jepa_vl.results import Results
-from jepa_vl.runs import best_or_last, find_checkpoint
-from jepa_vl.use.export import WEIGHTS
+from jepa_vl.use.export import RESULTS
 from jepa_vl.use.model import Model
-
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+from jepa_vl.use.origin import Origin, find_model
 
 
 def load(
     path: str | Path,
     *,
+    decoder: str | Path | None = None,
     which: str | None = None,
     device: str | torch.device | None = None,
     plugins: Sequence[str | Path] = (),
     progress: bool = False,
 ) -> Model:
-    """Load a trained model.
+    """Load a model.
 
     Args:
         path: Folder of a run (``runs/NAME``), a checkpoint, a folder that `Model.save_pretrained` (or
-            ``jepa-vl export``) wrote, or a hub id ``owner/model`` of such a folder.
+            ``jepa-vl export``) wrote, a hub id ``owner/model`` of such a folder, or the recipe of a system
+            that needs no training (``recipes/systems/clip.yaml``).
+        decoder: What turns embeddings to texts: the folder of a run of the objective `decoder`
+            (``runs/decoder``), or ``nearest``, which chooses among the texts that `Model.caption` is given.
+            The model's own by default, if it has one.
         which: ``best`` or ``last`` of a run; the best by default.
         device: Where to compute; a GPU if there is one.
         plugins: Local plugins (files or modules) that the model's parts come from, if any; an exported
@@ -41,55 +48,79 @@ def load(
         progress: Show how many of several videos are done, where that takes seconds.
 
     Raises:
-        UserError: There is no model, or it is refused because it could run code.
+        UserError: There is no model, it is refused because it could run code, or the decoder was trained
+            for another one.
+        RecipeError: There is no such decoder, or the model takes none.
 
     Example:
-        >>> model = jepa_vl.load("runs/quickstart")
+        >>> model = jepa_vl.load("runs/quickstart", decoder="runs/decoder")
         >>> model.embed_video("clip.mp4").shape
         torch.Size([256])
+        >>> model.caption("clip.mp4")
+        'the agent opens the red door'
     """
     registry.load_local(plugins)
-    place = Path(path).expanduser()
-    options: dict[str, Any] = {"device": device, "progress": progress}
-    if place.is_dir() and (place / WEIGHTS).is_file():
-        return Model.from_pretrained(place, **options)
-    if place.is_dir() and (place / "checkpoints").is_dir():
-        file = find_checkpoint(which or best_or_last(place), place)
-        return _from_checkpoint(file, place / "results.json", options)
-    if place.is_dir():
-        raise UserError(_not_a_model(place))
-    if place.is_file():
-        if place.suffix == ".safetensors":
-            raise UserError(f"{place} holds weights alone; give the folder it lies in")
-        return _from_checkpoint(find_checkpoint(str(place), place), None, options)
-    if HUB_ID.fullmatch(str(path)) and not place.parent.is_dir():
-        return Model.from_pretrained(str(path), **options)
-    beside = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
-    near = " or ".join(f"'{place.parent / name}'" for name in nearest(place.name, beside))
-    raise UserError(
-        f"there is no model '{path}'{f'; did you mean {near}?' if near else ''} "
-        "Expected the folder of a run, a checkpoint, an exported folder, or a hub id owner/model"
-    )
+    return load_origin(find_model(path, which), decoder=decoder, device=device, progress=progress)
 
 
-def _from_checkpoint(file: Path, results: Path | None, options: dict[str, Any]) -> Model:
-    """Build the model of a checkpoint; ``results`` are those of its run, where there are any."""
+def load_origin(origin: Origin, *, decoder: str | Path | None = None, **options: Any) -> Model:
+    """Load what `find_model` has found; ``options`` are those of `Model`.
+
+    Raises:
+        UserError: As `load` does.
+    """
+    if origin.kind == "recipe":
+        model = _system(origin.path, decoder, options)
+    elif origin.kind in ("export", "hub"):
+        model = Model.from_pretrained(origin.folder, decoder=decoder, **options)
+    else:
+        model = _trained(origin, decoder, options)
+    if decoder is not None:
+        _check_decoder(model.objective)
+    return model
+
+
+def _trained(origin: Origin, decoder: str | Path | None, options: dict[str, Any]) -> Model:
+    """Build the model of a run, with the results beside it, or of a checkpoint."""
+    file = origin.checkpoint
     stored = read_checkpoint(file)["jepa_vl"]
+    recipe = yaml.safe_load(stored["recipe"])
+    if decoder is not None:
+        recipe = with_decoder(recipe, decoder)
+    results = origin.path / RESULTS if origin.kind == "run" else None
     return Model(
-        load_objective(file),
-        recipe=yaml.safe_load(stored["recipe"]),
+        load_objective(file, recipe=recipe),
+        recipe=recipe,
         name=stored["name"],
         results=Results.load(results) if results is not None and results.exists() else None,
         **options,
     )
 
 
-def _not_a_model(folder: Path) -> str:
-    text = (
-        f"{folder} is not a run folder or an exported model: expected config.yaml and checkpoints/, "
-        f"or {WEIGHTS}"
-    )
-    if pickled := sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".pkl")):
-        return f"{text}; {pickled[0]} is pickled and could run code, so it is not read"
-    runs = sorted(f.name for f in folder.iterdir() if (f / "checkpoints").is_dir())
-    return f"{text}; it holds the runs {', '.join(runs[:5])}" if runs else text
+def _system(file: Path, decoder: str | Path | None, options: dict[str, Any]) -> Model:
+    """Build what a recipe describes, which needs no training."""
+    written = load_recipe([file])
+    if written.values.get("objective") is None:
+        raise UserError(f"{file} has no 'objective': it is not the recipe of a model")
+    plugins = written.values.get("plugins") or []
+    registry.load_local(plugins)
+    part = resolve_part(written, ("objective",), "objectives", written.values["objective"])
+    name = str(written.values.get("name") or file.stem)
+    recipe: dict[str, Any] = {"name": name, "plugins": plugins, "objective": part}
+    if decoder is not None:
+        recipe = with_decoder(recipe, decoder)
+    objective = build_objective(recipe)
+    if getattr(objective, "trained", True):
+        raise UserError(
+            f"{file} is the recipe of a model that is trained: give its run (runs/{name}) instead, "
+            f"after `jepa-vl fit --config {file}`"
+        )
+    return Model(objective, recipe=recipe, name=name, **options)
+
+
+@torch.no_grad()
+def _check_decoder(objective: Objective) -> None:
+    """Refuse at once a decoder that was trained for another model."""
+    decoder = getattr(objective, "decoder", None)
+    if isinstance(decoder, TextDecoder):
+        decoder.check_space(objective.embed_text)

@@ -35,7 +35,7 @@ def test_a_new_bank_replaces_the_old_one() -> None:
 
 
 def test_an_empty_bank_says_what_to_do() -> None:
-    with pytest.raises(UserError, match="empty bank: give it texts with set_bank"):
+    with pytest.raises(UserError, match=r"empty bank: give the texts that it chooses from .*--texts"):
         NearestText().decode(torch.ones(1, 2))
 
 

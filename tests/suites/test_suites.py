@@ -156,7 +156,7 @@ def test_finished_benchmarks_are_not_run_again_and_changed_models_are(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--model", "nothing.yaml"], "there is no run folder, checkpoint or recipe 'nothing.yaml'"),
+        (["--model", "nothing.yaml"], "--model nothing.yaml: there is no model 'nothing.yaml'; did you mean"),
         (["--model", "seeing.yaml", "--model", "seeing=blind.yaml"], "two models are called 'seeing'"),
         ([], "needs --model PATH"),
         (["--model", "seeing.yaml", "--baseline", "blnd"], "baseline: 'blnd' is none of the models"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,33 @@ def write_run(folder: Path, recipe: dict[str, Any]) -> Path:
     torch.save(content, folder / "checkpoints" / "best.ckpt")
     (folder / "config.yaml").write_text(text)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mute_run(jepa_recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose recipe has no decoder, as those of our recipes have none."""
+    recipe = copy.deepcopy(jepa_recipe)
+    del recipe["objective"]["init_args"]["decoder"]
+    return write_run(tmp_path_factory.mktemp("mute_runs") / "mute", recipe)
+
+
+@pytest.fixture(scope="session")
+def decoder_run(mute_run: Path, tiny_bert: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the objective `decoder` on the text encoder of `mute_run`, with random weights."""
+    language_model = {
+        "class_path": "jepa_vl.language.transformer_lm.TransformerLM",
+        "init_args": {"dim": 16, "layers": 1, "heads": 2, "model": tiny_bert},
+    }
+    decoder = {
+        "class_path": "jepa_vl.decoders.prefix_lm.PrefixLM",
+        "init_args": {"language_model": language_model, "prefix_length": 2, "max_new_tokens": 5},
+    }
+    objective = {
+        "class_path": "jepa_vl.objectives.decoder.DecoderObjective",
+        "init_args": {"model": str(mute_run), "decoder": decoder},
+    }
+    recipe = {"name": "decoder", "plugins": [], "objective": objective}
+    return write_run(tmp_path_factory.mktemp("decoder_runs") / "decoder", recipe)
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,7 @@ def test_what_is_missing_is_named(model: Model, token_model: Model, video: Path)
     whole = model.objective.abilities
     model.objective.abilities = frozenset({EMBED})
     try:
-        with pytest.raises(UserError, match="give the recipe a decoder"):
+        with pytest.raises(UserError, match="give it a decoder, if it is of the objective `jepa`"):
             without.caption(video)
     finally:
         model.objective.abilities = whole
