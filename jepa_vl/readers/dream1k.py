@@ -26,7 +26,7 @@ class Dream1K(Reader):
         split="test",
         metric="text-to-video R@1",
         homepage="https://huggingface.co/datasets/omni-research/DREAM-1K",
-        licence="see the hub card",
+        licence="Apache 2.0 (annotations); videos for academic research only",
         expected={"test": 1000},
         assumptions=(
             "The key description is the query; the key events, which the captioning score uses, is not read.",

@@ -32,8 +32,9 @@ class MSVD(Reader):
         metric="text-to-video R@1",
         homepage="https://www.cs.utexas.edu/~ml/clamp/videoDescription/",
         licence="not stated with the descriptions; videos are excerpts from YouTube, for research",
+        expected={"test": 27763},
         assumptions=(
-            "The test split has 670 videos; the number of captions is not checked, as copies differ in it.",
+            "The test split has 670 videos.",
             "Every English caption is a query of its own.",
         ),
     )

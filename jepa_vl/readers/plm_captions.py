@@ -10,10 +10,11 @@ from jepa_vl.readers.rows import read_rows
 from jepa_vl.sample import Sample
 
 VERSION = (
-    "PerceptionLM's training rows: {video or image, conversations: [{from, value}, …]} or {video or image, "
-    "caption}, as JSON lines or Parquet"
+    "PerceptionLM's training rows: {video or image, conversations: [{from, value}, …]}, {video or image, "
+    "caption}, or both, as JSON lines or Parquet"
 )
 MARKS = ("<image>", "<video>")
+CAPTIONS = ("caption", "llama3v_80b_cap")  # keys of a caption; the second in OpenImages and Objects365
 
 
 class PLMCaptions(Reader):
@@ -21,7 +22,8 @@ class PLMCaptions(Reader):
 
     Args:
         annotations: A file, or a pattern such as ``plm/*.jsonl``: JSON lines, or Parquet of the same rows.
-        instructions: Whether what the human says becomes the query; without it pretraining is query-free.
+        instructions: Whether conversations are read, and what the human says becomes the query. Without it
+            pretraining is query-free: the caption of a row that has one, else what is answered.
         split: Name of the split in the manifest.
     """
 
@@ -33,9 +35,11 @@ class PLMCaptions(Reader):
         homepage="https://github.com/facebookresearch/perception_models/blob/main/apps/plm/docs/training.md",
         licence="PLM-Video-Human CC BY 4.0; PLM-Image-Auto and PLM-Video-Auto Llama 3.2 licence",
         assumptions=(
-            "Rows are PerceptionLM's documented training format, with `conversations`, or have a `caption` "
-            "and, where only a part of a video is meant, `start_time` and `end_time` in seconds. Regions "
-            "(`masklet_id`, frame numbers) are not read: such rows are refused.",
+            "Rows have the keys of PLM-Image-Auto's card: `image`, `conversations`, and in some parts a "
+            "caption (`caption`, `llama3v_80b_cap`). No description of PLM-Video-Auto's rows was found: they "
+            "are taken to have `video` in place of `image`, and, where only a part of a video is meant, "
+            "`start_time` and `end_time` in seconds.",
+            "Regions of PLM-Video-Human (`masklet_id`, frame numbers) are not read: such rows are refused.",
             "Each human line and the answer after it are one sample; the answers before it are not repeated "
             "in the query.",
             "The sets are collections of many parts, so no number is expected.",
@@ -53,7 +57,7 @@ class PLMCaptions(Reader):
             media = row.text("video" if row.has("video") or not row.has("image") else "image")
             if row.has("masklet_id"):
                 raise row.wrong("'masklet_id': texts about regions of a video are not read")
-            turns = _turns(row) if row.has("conversations") else [("", row.text("caption"))]
+            turns = self._turns(row)
             for turn, (asked, said) in enumerate(turns, start=1):
                 yield Sample(
                     id=f"plm_captions/{number}/{turn}",
@@ -67,8 +71,15 @@ class PLMCaptions(Reader):
                     source="plm_captions",
                 )
 
+    def _turns(self, row: Annotation) -> list[tuple[str, str]]:
+        """(what is asked, what is said), or the one caption."""
+        captions = [row.text(key) for key in CAPTIONS if row.has(key)]
+        if captions and not (self.instructions and row.has("conversations")):
+            return [("", captions[0])]
+        return _conversation(row)
 
-def _turns(row: Annotation) -> list[tuple[str, str]]:
+
+def _conversation(row: Annotation) -> list[tuple[str, str]]:
     """(what is asked, what is said) of a conversation, in which both take turns."""
     lines = row.at("conversations").entries()
     speakers = [line.at("from").one_of(line.text("from"), ("human", "assistant")) for line in lines]

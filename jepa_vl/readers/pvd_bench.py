@@ -32,7 +32,7 @@ class PVDBench(Reader):
         licence="see the hub card",
         expected={"test": 15000},
         assumptions=(
-            "The benchmark is the test split with its key human_caption, not model_caption.",
+            "The benchmark is the videos of the test split that have a human_caption, with that caption.",
             "The videos are unpacked into one folder, each by its key.",
         ),
     )
@@ -49,6 +49,8 @@ class PVDBench(Reader):
         empty = True
         for key, entry in _packed(shards) if shards else _unpacked(folder):
             empty = False
+            if entry.at("human_caption").value is None:
+                continue
             yield Sample(
                 id=f"pvd_bench/{key}",
                 media=f"{key}.mp4",

@@ -35,7 +35,7 @@ class SugarCrepePP(Reader):
         split="test",
         metric="triplet accuracy: the mean over the five kinds",
         homepage="https://github.com/Sri-Harsha/scpp",
-        licence="see the repository; captions are made from COCO's",
+        licence="CC BY 4.0; captions are made from COCO's",
         expected={"test": 4757},
         assumptions=("Items are 788, 1,652, 1,406, 666 and 245 in the order of the files above.",),
     )

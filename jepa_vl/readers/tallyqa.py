@@ -26,7 +26,7 @@ class TallyQA(Reader):
         split="test",
         metric="accuracy: the mean of simple and complex questions, weighted by their number",
         homepage="https://github.com/manoja328/TallyQA_dataset",
-        licence="see the repository; images are those of COCO and Visual Genome",
+        licence="not stated in the repository; images are those of COCO and Visual Genome",
         expected={"test": 38589},
         assumptions=(
             "The paper does not list the candidates; 0 to 15 are all answers of the data set, in digits.",

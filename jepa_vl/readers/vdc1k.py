@@ -25,7 +25,7 @@ class VDC1k(Reader):
         split="test",
         metric="text-to-video R@1",
         homepage="https://huggingface.co/datasets/wchai/Video-Detailed-Caption",
-        licence="see the hub card; the videos come from Panda-70M, Ego4D, Mixkit, Pixabay and Pexels",
+        licence="Apache 2.0 (hub card); the videos come from Panda-70M, Ego4D, Mixkit, Pixabay and Pexels",
         expected={"test": 1027},
         assumptions=(
             "Of the five captions of a video (short, background, main_object, camera, detailed) the detailed "

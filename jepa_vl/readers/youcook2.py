@@ -25,7 +25,7 @@ class YouCook2(Reader):
         split="val",
         metric="text-to-video R@1; CIDEr",
         homepage="http://youcook2.eecs.umich.edu/",
-        licence="see the home page; videos are YouTube's",
+        licence="not stated with the annotations; videos are YouTube's",
         expected={"val": 3492},
         assumptions=(
             "Clips are retrieved, not whole videos, as is usual; 3,492 is the complete set, and published "

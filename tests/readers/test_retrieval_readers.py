@@ -260,6 +260,12 @@ def test_pvd_texts_are_the_same_from_shards_and_from_what_they_unpack_to(tmp_pat
     assert samples == list(PVDBench(annotations=str(unpacked)).samples())
 
 
+def test_pvd_videos_without_a_human_caption_are_not_in_the_benchmark(tmp_path: Path) -> None:
+    (tmp_path / "v1.json").write_text(json.dumps({**SIDECAR, "human_caption": None}))
+    (tmp_path / "v2.json").write_text(json.dumps(SIDECAR))
+    assert [s.media for s in PVDBench(annotations=str(tmp_path)).samples()] == ["v2.mp4"]
+
+
 def test_a_cut_shard_and_another_data_set_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"no tar")
     assert "a.tar is not a whole tar file" in error_of(PVDBench(annotations=str(tmp_path)))

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -25,37 +27,91 @@ from jepa_vl.readers.worldprediction_wm import WorldPredictionWM
 Write = Callable[[str, Any], str]
 
 
+def segment(number: int, **more: Any) -> dict[str, Any]:
+    known = {
+        "segment_uid": f"segment|COIN|v{number}_000",
+        "video": f"13/v{number}.mp4",
+        "action_label": "cut",
+    }
+    return {**known, "segment_start_time": float(number), "segment_end_time": number + 2.5, **more}
+
+
 def question(**more: Any) -> dict[str, Any]:
-    actions = [{"media": f"clips/{i}.mp4", "start": i, "end": i + 2.5} for i in range(3)]
-    return {"uid": "7", "states": "states/7", "actions": [*actions, {"media": "d.mp4"}], "answer": 2, **more}
+    known = {"states": segment(0), "candidates": [segment(n) for n in range(1, 5)]}
+    return {**known, "ground_truth": "segment|COIN|v3_000", **more}
 
 
-def test_worldprediction_gives_four_choices_and_then_the_question(write: Write) -> None:
-    *choices, asked = WorldPredictionWM(annotations=write("wm.jsonl", [question()])).samples()
+def world(write: Write, folder: Path, **more: Any) -> WorldPredictionWM:
+    items = {"COIN": {"segment|COIN|v0_000": question(**more)}}
+    return WorldPredictionWM(annotations=write("WorldPrediction-WM.json", items), media=str(folder))
+
+
+def test_worldprediction_gives_four_choices_and_then_the_question(write: Write, tmp_path: Path) -> None:
+    *choices, asked = world(write, tmp_path).samples()
     assert asked.choices == tuple(c.id for c in choices)
     assert asked.answer == choices[2].id
-    assert (asked.media, asked.target, asked.kind) == ("states/7", "", None)
+    assert (asked.media, asked.target, asked.kind) == ("states/COIN/segment_COIN_v0_000/images", "", None)
     assert {c.kind for c in choices} == {"choice"}
-    assert [(c.media, c.start, c.end) for c in choices[1:]] == [
-        ("clips/1.mp4", 1.0, 3.5),
-        ("clips/2.mp4", 2.0, 4.5),
-        ("d.mp4", None, None),
+    assert [(c.media, c.start, c.end) for c in choices[:2]] == [
+        ("COIN/13/v1.mp4", 1.0, 3.5),
+        ("COIN/13/v2.mp4", 2.0, 4.5),
     ]
+
+
+def gray_video(path: Path, frames: int, rate: int = 4) -> None:
+    """A video whose frame n has the gray value 10 n."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width = stream.height = 32
+        stream.gop_size = 5
+        for n in range(frames):
+            picture = Image.new("RGB", (32, 32), (10 * n,) * 3)
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode())
+
+
+def test_worldprediction_states_are_the_frames_at_the_ends_of_the_segment(
+    write: Write, tmp_path: Path
+) -> None:
+    for number in range(5):
+        gray_video(tmp_path / f"COIN/13/v{number}.mp4", frames=20)
+    states = segment(0, segment_start_time=0.75, segment_end_time=4.0)  # frames 3 and 16
+    output = tmp_path / "wm.jsonl"
+    done = convert(world(write, tmp_path, states=states), output, media=tmp_path)
+    assert (done.read["test"], done.written["test"], done.missing) == (5, 5, [])
+    images = tmp_path / read_manifest(output)[-1].media
+    shown = [np.asarray(Image.open(images / name)).mean() for name in ("0.jpg", "1.jpg")]
+    assert shown == pytest.approx([30, 160], abs=4)
+
+
+@pytest.mark.parametrize("content", [None, b"no video"])
+def test_worldprediction_questions_without_their_video_are_missing(
+    write: Write, tmp_path: Path, content: bytes | None
+) -> None:
+    for number in range(1, 5):
+        gray_video(tmp_path / f"COIN/13/v{number}.mp4", frames=2)
+    if content is not None:
+        (tmp_path / "COIN/13/v0.mp4").write_bytes(content)
+    done = convert(world(write, tmp_path), tmp_path / "wm.jsonl", media=tmp_path, max_missing=1)
+    assert done.written["test"] == 4
+    assert done.missing == ["states/COIN/segment_COIN_v0_000/images"]
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"answer": 4}, "'answer': found 4, expected 0 to 3"),
-        ({"answer": 1.5}, "'answer': found 1.5, expected 0 to 3"),
-        ({"actions": []}, "'actions': found 0 actions, expected 4"),
-        ({"states": {"segment_uid": "segment|COIN|U9bZX2wABWQ_000"}}, "'states': found .* expected a text"),
+        ({"ground_truth": "segment|COIN|v9_000"}, "'ground_truth': .* is none of the 4"),
+        ({"candidates": []}, "'candidates': found 0 candidates, expected 4"),
+        ({"states": "states/7"}, "'states': found a text, expected an object"),
+        ({"states": segment(0, segment_end_time=0.0)}, "'states': found a segment from 0 to 0 s"),
     ],
 )
-def test_worldprediction_refuses_other_layouts(write: Write, change: dict[str, Any], says: str) -> None:
-    path = write("wm.jsonl", [question(**change)])
-    with pytest.raises(ManifestError, match=f"line 1, {says}"):
-        list(WorldPredictionWM(annotations=path).samples())
+def test_worldprediction_refuses_other_layouts(
+    write: Write, tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ManifestError, match=rf"'COIN', 'segment\|COIN\|v0_000', {says}"):
+        list(world(write, tmp_path, **change).samples())
 
 
 def take(uid: str, scenario: str, **videos: Any) -> dict[str, Any]:
@@ -206,6 +262,17 @@ def test_plm_turns_become_samples_with_or_without_the_question(write: Write) -> 
     ]
     asked = list(PLMCaptions(annotations=path, instructions=True).samples())
     assert [s.query for s in asked] == ["What is it?", "Where?", ""]
+
+
+@pytest.mark.parametrize("key", ["caption", "llama3v_80b_cap"])
+def test_plm_answers_to_questions_are_no_captions_where_there_is_one(write: Write, key: str) -> None:
+    path = write("plm.jsonl", [{"image": "a.jpg", key: "A ball on a table.", "conversations": TURNS}])
+    assert [s.target for s in PLMCaptions(annotations=path).samples()] == ["A ball on a table."]
+    asked = PLMCaptions(annotations=path, instructions=True).samples()
+    assert [(s.query, s.target) for s in asked] == [
+        ("What is it?", "A red ball."),
+        ("Where?", "On the table."),
+    ]
 
 
 def test_plm_captions_of_a_part_of_a_video_keep_its_seconds(write: Write) -> None:
