@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,9 +14,10 @@ from rich.console import Console
 
 import jepa_vl
 from jepa_vl.errors import UserError
-from jepa_vl.results import Results, RunInfo, markdown, rich_table, with_baseline
+from jepa_vl.results import Results, RunInfo, markdown, quantity, rich_tables, with_baseline
 from jepa_vl.results.run_info import command_line, source_commit
-from jepa_vl.tasks.base import Result
+from jepa_vl.results.units import PRINTING
+from jepa_vl.tasks.base import Result, Unit
 
 ROWS = [
     Result("retrieval", "text-to-video R@1", 0.25, 40, 0.004, 0.2, 0.3, note="40 queries"),
@@ -130,20 +131,85 @@ def test_a_baseline_is_matched_by_task_metric_and_group() -> None:
     assert ROWS[2].baselines == {"question only": 0.55}
 
 
-def render(**options: Any) -> str:
+def render(rows: list[Result] = ROWS, **options: Any) -> list[str]:
+    """Return the lines of the tables, without those that are blank."""
     console = Console(file=io.StringIO(), **options)
-    console.print(rich_table("test", ROWS))
+    console.print(rich_tables("test", rows))
     assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return [line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()]
 
 
-def test_the_table_shows_percent_ranks_and_baselines() -> None:
-    lines = [" ".join(line.split()) for line in render(width=160).splitlines() if line.strip()]
-    assert lines[0] == "test"
-    assert lines[1].endswith("value 95 % interval n chance no video")
-    assert lines[3] == "retrieval text-to-video R@1 all 25.0 % 20.0 – 30.0 40 0.40 %"
-    assert lines[4] == "text-to-video median rank all 3 2 – 4.5 40 20.5"
-    assert lines[5] == "vqa accuracy presence 50.0 % 40.0 – 60.0 60 50.0 % 55.0 %"
+def test_the_tables_show_percent_ranks_and_baselines() -> None:
+    lines = [" ".join(line.split()) for line in render(width=160)]
+    assert lines[:2] == ["test · retrieval", "metric value 95 % interval n chance"]
+    assert lines[3] == "text-to-video R@1 25.0 % 20.0 – 30.0 40 0.40 %"
+    assert lines[4] == "text-to-video median rank 3 2 – 4.5 40 20.5"
+    assert lines[5:7] == ["test · vqa", "of metric value 95 % interval n chance no video"]
+    assert lines[8] == "presence accuracy 50.0 % 40.0 – 60.0 60 50.0 % 55.0 %"
+
+
+def test_columns_and_groups_without_content_are_left_out() -> None:
+    lines = render([Result("captioning", "CIDEr", 1.2, 9, unit="points")], width=100)
+    assert lines[1].split() == ["metric", "value", "n"]
+    assert lines[3].split() == ["CIDEr", "120.0", "9"]
+
+
+def test_rows_of_a_part_stand_together_and_finer_kinds_below_their_own() -> None:
+    groups = ["all", "presence", "presence/random", "other/random", "presence", "presence/random"]
+    metrics = ["accuracy"] * 4 + ["F1"] * 2
+    rows = [Result("vqa", m, 0.5, 9, group=g) for m, g in zip(metrics, groups, strict=True)]
+    assert [line.split("50.0")[0].rstrip() for line in render(rows, width=100)[3:]] == [
+        "all           accuracy",
+        "presence      accuracy",
+        "              F1",
+        "  random      accuracy",
+        "              F1",
+        "other/random  accuracy",
+    ]
+
+
+def test_a_hundred_columns_hold_the_longest_names_there_are() -> None:
+    baselines = {"question only": 1.0, "single frame": 1.0}
+    rows = [
+        Result("vqa", metric, 1.0, 12_578, 1.0, 1.0, 1.0, group, baselines)
+        for metric in ("accuracy", "mean accuracy of splits")
+        for group in ("all", "presence", "presence/adversarial")
+    ]
+    lines = render(rows, width=100)
+    assert len(lines) == 4 + len(rows), "a cell is wrapped"
+    assert not any("…" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.25, "percent", "25.0 %"),
+        (0.004, "percent", "0.40 %"),
+        (0.0, "percent", "0.0 %"),
+        (1.2, "points", "120.0"),
+        (0.834, "number", "0.834"),
+        (3.0, "rank", "3"),
+        (4.5, "rank", "4.5"),
+    ],
+)
+def test_a_metric_is_printed_in_its_own_unit(value: float, unit: Unit, text: str) -> None:
+    assert quantity(value, unit) == text
+
+
+def test_every_unit_says_how_it_is_printed() -> None:
+    assert set(PRINTING) == set(get_args(Unit))
+
+
+def test_a_rank_of_a_file_without_units_stays_a_rank(results: Results, tmp_path: Path) -> None:
+    old = json.loads(results.model_dump_json())
+    for row in old["sets"]["test"]:
+        del row["unit"]
+    (tmp_path / "results.json").write_text(json.dumps(old))
+    assert [row.unit for row in Results.load(tmp_path / "results.json").sets["test"]] == [
+        "percent",
+        "rank",
+        "percent",
+    ]
 
 
 def test_markdown_has_the_same_cells_and_the_notes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,15 @@ from jepa_vl.callbacks.throughput import Throughput
 from jepa_vl.data.base import SINGLE_FRAME, SampleData
 from jepa_vl.errors import UserError
 from jepa_vl.objectives.base import EMBED, Objective
-from jepa_vl.results import Outcomes, Results, RunInfo, SetOutcomes, rich_table, with_baseline
+from jepa_vl.results import (
+    Outcomes,
+    Results,
+    RunInfo,
+    SetOutcomes,
+    quantity,
+    rich_tables,
+    with_baseline,
+)
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.tasks.base import Result, Task
 
@@ -109,7 +118,7 @@ class EvaluationCallback(Callback):
     def _summary(self, trainer: Trainer) -> str:
         several = len(self.results) > 1
         parts = [
-            f"{name + ' ' if several else ''}{task} {rows[0].metric} {rows[0].value:.1%}"
+            f"{name + ' ' if several else ''}{task} {rows[0].metric} {quantity(rows[0].value, rows[0].unit)}"
             for (name, task), rows in self._by_task().items()
         ]
         return f"step {trainer.global_step} validated · " + " · ".join(parts)
@@ -267,11 +276,11 @@ class EvaluationCallback(Callback):
         if not trainer.is_global_zero:
             return
         console = Console(highlight=False)
-        if not console.is_terminal:
+        if not console.is_terminal and "COLUMNS" not in os.environ:
             console = Console(highlight=False, width=160)  # no column is cut in a log
         for name, rows in self.results.items():
             if rows:
-                console.print(rich_table(name, rows))
+                console.print(rich_tables(name, rows))
 
 
 def _outcomes(tasks: Sequence[Task]) -> SetOutcomes:

@@ -3,6 +3,16 @@
 from jepa_vl.results.outcomes import Outcomes, SetOutcomes
 from jepa_vl.results.record import Results, with_baseline
 from jepa_vl.results.run_info import RunInfo
-from jepa_vl.results.table import markdown, rich_table
+from jepa_vl.results.table import markdown, rich_tables
+from jepa_vl.results.units import quantity
 
-__all__ = ["Outcomes", "Results", "RunInfo", "SetOutcomes", "markdown", "rich_table", "with_baseline"]
+__all__ = [
+    "Outcomes",
+    "Results",
+    "RunInfo",
+    "SetOutcomes",
+    "markdown",
+    "quantity",
+    "rich_tables",
+    "with_baseline",
+]

@@ -1,16 +1,19 @@
-"""Rows of results as text: a table for the terminal, and the same one in Markdown."""
+"""Rows of results as text: tables for the terminal, one a task, and all rows as one in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 
+from jepa_vl.results.units import number, quantity
 from jepa_vl.tasks.base import Result
 
 HEADINGS = ("task", "metric", "of", "value", "95 % interval", "n", "chance")
 BLIND = {"majority": "no video", "question only": "no video"}  # baselines that share a column
+ALL = "all"
 
 
 def cells(rows: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
@@ -19,40 +22,52 @@ def cells(rows: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     baselines = sorted({name for each in shown for name in each})
     table = []
     for row, known in zip(rows, shown, strict=True):
-        interval = "" if row.low is None or row.high is None else _span(row)
-        fixed = [row.task, row.metric, row.group, _number(row, row.value), interval, str(row.n)]
+        fixed = [row.task, row.metric, row.group, quantity(row.value, row.unit), _span(row), str(row.n)]
         others = [row.chance, *(known.get(name) for name in baselines)]
-        table.append(fixed + ["" if value is None else _number(row, value) for value in others])
+        table.append(fixed + ["" if value is None else quantity(value, row.unit) for value in others])
     return [*HEADINGS, *baselines], table
 
 
-def _number(row: Result, value: float) -> str:
-    """Ranks as they are, fractions in percent; three digits where one decimal would hide the value."""
-    if not row.higher_is_better:
-        return f"{value:g}" if value == int(value) else f"{value:.1f}"
-    percent = 100 * value
-    return f"{percent:.2f} %" if 0 < abs(percent) < 1 else f"{percent:.1f} %"
-
-
 def _span(row: Result) -> str:
-    assert row.low is not None
-    assert row.high is not None
-    return f"{_number(row, row.low).removesuffix(' %')} – {_number(row, row.high).removesuffix(' %')}"
+    if row.low is None or row.high is None:
+        return ""
+    return f"{number(row.low, row.unit)} – {number(row.high, row.unit)}"
 
 
-def rich_table(title: str, rows: Sequence[Result]) -> Table:
-    """Return a table for the terminal; a line between tasks, the task named once."""
-    headings, lines = cells(rows)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(headings):
-        text = i < 3  # texts fold on a narrow terminal, numbers stay whole
-        table.add_column(heading, justify="left" if text else "right", no_wrap=not text)
-    for i, line in enumerate(lines):
-        new = i == 0 or rows[i - 1].task != rows[i].task
-        if new and i:
-            table.add_section()
-        table.add_row(*[line[0] if new else "", *line[1:]], style="bold" if new else None)
+def rich_tables(title: str, rows: Sequence[Result]) -> Group:
+    """Return a table a task for the terminal; they fit into 100 columns where names are not very long."""
+    tasks = dict.fromkeys(row.task for row in rows)
+    return Group(*(_of_task(f"{title} · {task}", [r for r in rows if r.task == task]) for task in tasks))
+
+
+def _of_task(title: str, rows: Sequence[Result]) -> Table:
+    """Return the rows by the part of the samples they are of, without the columns that are empty."""
+    groups = list(dict.fromkeys(row.group for row in rows))
+    order = sorted(rows, key=lambda row: groups.index(row.group))  # stable: metrics stay in their order
+    headings, lines = cells(order)
+    table = Table(
+        title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
+    if groups != [ALL]:
+        table.add_column("of")
+    table.add_column("metric")
+    filled = [i for i in range(3, len(headings)) if any(line[i] for line in lines)]
+    for i in filled:
+        # a word a line where a baseline's name is longer than its numbers
+        long = i >= len(HEADINGS) and len(headings[i]) > len("100.0 %") + 1
+        heading = headings[i].replace(" ", "\n") if long else headings[i]
+        table.add_column(heading, justify="right", vertical="bottom", no_wrap=True)
+    for i, (row, line) in enumerate(zip(order, lines, strict=True)):
+        first = i == 0 or order[i - 1].group != row.group
+        name = [_indented(row.group, groups) if first else ""] if groups != [ALL] else []
+        table.add_row(*name, row.metric, *(line[k] for k in filled), style="bold" if i == 0 else None)
     return table
+
+
+def _indented(group: str, groups: Sequence[str]) -> str:
+    """Name a kind by its last part, below the kind that it is a part of."""
+    parent, _, last = group.rpartition("/")
+    return f"  {last}" if parent in groups else group
 
 
 def markdown(rows: Sequence[Result]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 from torchmetrics import Metric
@@ -12,6 +12,10 @@ from torchmetrics import Metric
 from jepa_vl.data.base import SampleSet
 from jepa_vl.objectives.base import Objective
 from jepa_vl.sample import Batch, Sample
+
+#: What a stored value is: a fraction, printed in percent; one that is printed × 100 without a sign, as papers
+#: do with CIDEr, BLEU and ROUGE; a number printed as it is; a rank.
+Unit = Literal["percent", "points", "number", "rank"]
 
 
 @dataclass  # not frozen: torchmetrics copies what `compute` returns field by field
@@ -21,7 +25,7 @@ class Result:
     Attributes:
         task: Name of the task, such as ``retrieval``.
         metric: Name of the metric, such as ``text-to-video R@1``.
-        value: The measured value; a fraction unless the metric's name says otherwise.
+        value: The measured value, never multiplied by 100; ``unit`` says what it is and how it is printed.
         n: Number of samples (or queries) it is the mean of.
         chance: What guessing gives; None where it has no meaning.
         low: Lower end of the bootstrap 95 % interval.
@@ -30,6 +34,7 @@ class Result:
         baselines: Values of trivial systems on the same samples, by name.
         note: What a reader must know (the size of the gallery, say).
         higher_is_better: False for a rank.
+        unit: Of the value, its interval, chance and baselines; ``rank`` where less is better.
     """
 
     task: str
@@ -43,6 +48,11 @@ class Result:
     baselines: dict[str, float] = field(default_factory=dict)
     note: str = ""
     higher_is_better: bool = True
+    unit: Unit = "percent"
+
+    def __post_init__(self) -> None:
+        if not self.higher_is_better and self.unit == "percent":
+            self.unit = "rank"  # files of earlier versions name no unit
 
 
 @dataclass(frozen=True)

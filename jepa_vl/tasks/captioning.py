@@ -20,6 +20,7 @@ from jepa_vl.metrics.caption_scores import (
     BLEU4,
     CIDER,
     EXACT,
+    ROUGE,
     caption_scores,
     corpus_interval,
     corpus_score,
@@ -28,7 +29,7 @@ from jepa_vl.metrics.caption_tokens import TOKENISATION
 from jepa_vl.metrics.text_state import pack, unpack
 from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, Objective
 from jepa_vl.sample import CHOICE, WINDOW, Batch, Sample
-from jepa_vl.tasks.base import Example, Result
+from jepa_vl.tasks.base import Example, Result, Unit
 from jepa_vl.tasks.indexed import IndexedTask, episodes
 
 log = logging.getLogger(__name__)
@@ -36,10 +37,17 @@ log = logging.getLogger(__name__)
 SIMILARITY = "similarity"
 MAJORITY, FROM_TRUE = "majority", "from true embedding"
 NOTES = {
-    CIDER: "CIDEr-D as pycocoevalcap's, printed × 100 as papers do; not a share, the most is 1000",
+    CIDER: "CIDEr-D as pycocoevalcap's, stored from 0 to 10 and printed × 100 as papers do; no share",
     BLEU4: "of the corpus",
     EXACT: "equal tokens to one of the references",
     SIMILARITY: "cosine in the model's own space; 'chance' is with the captions of other clips",
+}
+UNITS: dict[str, Unit] = {
+    CIDER: "points",
+    BLEU4: "points",
+    ROUGE: "points",
+    EXACT: "percent",
+    SIMILARITY: "number",
 }
 _TEXTS = ("said", "from_true")
 
@@ -209,7 +217,7 @@ class CaptioningTask(IndexedTask):
                 of = values[rows]
                 low, high = corpus_interval(of, units)
                 row = Result(self.name, metric, corpus_score(of), len(rows), None, low, high, group)
-                row.note = NOTES.get(metric, "")
+                row.note, row.unit = NOTES.get(metric, ""), UNITS[metric]
                 row.baselines = {
                     name: corpus_score(other[metric][rows])
                     for name, other in baselines.items()

@@ -188,7 +188,7 @@ class RetrievalTask(IndexedTask):
         low, high = bootstrap_interval(ranks.numpy(), groups=units, statistic=weighted_median)
         chance = chance_median_rank(gallery=size, positives=positives)
         middle = Result(self.name, f"{way} median rank", median_rank(ranks), n, chance, low, high, group)
-        middle.note, middle.higher_is_better = f"of {size}", False
+        middle.note, middle.higher_is_better, middle.unit = f"of {size}", False, "rank"
         return [*results, middle]
 
     def outcomes(self) -> dict[str, dict[str, float]]:

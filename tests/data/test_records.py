@@ -73,10 +73,14 @@ def test_a_broken_line_is_named_with_field_and_expectation(
 QUESTION = {**GOOD, "target": "red", "query": "which?"}
 
 
+def asked(name: str, *candidates: str) -> Sample:
+    return Sample.model_validate({**QUESTION, "id": name, "candidates": candidates})
+
+
 def test_a_list_that_samples_share_is_written_once_and_held_once(tmp_path: Path) -> None:
     colours = ("red", "dark blue", "grün")
-    samples = [Sample(**QUESTION | {"id": str(i)}, candidates=colours) for i in range(3)]
-    samples += [Sample(**QUESTION | {"id": "own"}, candidates=("red", "no")), Sample(**GOOD)]
+    samples = [asked(str(i), *colours) for i in range(3)]
+    samples += [asked("own", "red", "no"), Sample.model_validate(GOOD)]
     write_manifest(tmp_path / "m.jsonl", samples, share_candidates=True)
     assert sorted(f.name for f in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.candidates.txt"]
     assert (tmp_path / "m.jsonl").read_text().count("dark blue") == 0
@@ -86,7 +90,7 @@ def test_a_list_that_samples_share_is_written_once_and_held_once(tmp_path: Path)
 
 
 def test_equal_lists_in_the_lines_are_held_once(tmp_path: Path) -> None:
-    samples = [Sample(**QUESTION | {"id": str(i)}, candidates=("red", "blue")) for i in range(2)]
+    samples = [asked(str(i), "red", "blue") for i in range(2)]
     write_manifest(tmp_path / "m.jsonl", samples)
     found = read_manifest(tmp_path / "m.jsonl")
     assert found[0].candidates is found[1].candidates
@@ -94,7 +98,7 @@ def test_equal_lists_in_the_lines_are_held_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["two\nlines", " space", "", "ret\rurn"])
 def test_a_list_that_a_text_file_would_change_stays_in_its_lines(tmp_path: Path, text: str) -> None:
-    samples = [Sample(**QUESTION, candidates=("red", text))]
+    samples = [asked("q", "red", text)]
     write_manifest(tmp_path / "m.jsonl", samples, share_candidates=True)
     assert read_manifest(tmp_path / "m.jsonl") == samples
     assert [f.name for f in tmp_path.iterdir()] == ["m.jsonl"]

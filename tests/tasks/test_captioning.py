@@ -195,3 +195,16 @@ def test_examples_show_the_caption_that_was_matched(objective: Any, run: Any) ->
     run(task, talks(objective(two, CAPTIONS), GENERATE), two)
     (example,) = task.examples()
     assert example.predicted == example.expected == two[1].target
+
+
+def test_no_metric_of_captions_but_exact_match_is_printed_in_percent(
+    samples: list[Sample], objective: Any, run: Any
+) -> None:
+    found = run(CaptioningTask(), talks(objective(samples, CAPTIONS), GENERATE, EMBED), samples)
+    assert {row.metric: row.unit for row in found} == {
+        "CIDEr": "points",
+        "BLEU-4": "points",
+        "ROUGE-L": "points",
+        "exact match": "percent",
+        "similarity": "number",
+    }
