@@ -92,6 +92,18 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     return content
 
 
+def objective_class(recipe: dict[str, Any]) -> type[Objective]:
+    """Return the class of a resolved recipe's objective, and build nothing.
+
+    Raises:
+        UserError: It is not installed here.
+    """
+    registry.load_local(recipe.get("plugins") or [])
+    module, _, name = recipe["objective"]["class_path"].rpartition(".")
+    found: type[Objective] = registry.Entry("objectives", name, f"{module}:{name}", module).load()
+    return found
+
+
 def build_objective(recipe: dict[str, Any]) -> Objective:
     """Build the objective of a resolved recipe, and nothing else of it.
 

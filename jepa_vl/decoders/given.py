@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jepa_vl import registry
-from jepa_vl.checkpoint import file_stamp
+from jepa_vl.checkpoint import file_stamp, objective_class
 from jepa_vl.decoders.prefix_lm import PrefixLM
 from jepa_vl.decoders.trained import DecoderRun, read_decoder_run
 from jepa_vl.errors import RecipeError, nearest
@@ -30,17 +30,15 @@ def with_decoder(recipe: dict[str, Any], decoder: str | Path) -> dict[str, Any]:
     Raises:
         RecipeError: There is no such decoder, or the objective takes none.
     """
-    registry.load_local(recipe.get("plugins") or [])
     part = _part(decoder)
-    module, _, name = recipe["objective"]["class_path"].rpartition(".")
-    objective = registry.Entry("objectives", name, f"{module}:{name}", module).load()
+    objective = objective_class(recipe)
     argument = arguments_of(objective).get("decoder")
     if argument is None or argument.default is REQUIRED:
-        speaks = GENERATE in getattr(objective, "abilities", ())
+        speaks = GENERATE in objective.abilities
         reason = "says its texts itself" if speaks else "has no use for it"
         raise RecipeError(
-            f"decoder {decoder}: the model is a {name}, which {reason}; leave the decoder out, or give a "
-            "model that takes one, such as a run of the objective jepa"
+            f"decoder {decoder}: the model is a {objective.__name__}, which {reason}; leave the decoder out, "
+            "or give a model that takes one, such as a run of the objective jepa"
         )
     changed = copy.deepcopy(recipe)
     changed["objective"].setdefault("init_args", {})["decoder"] = part

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from jepa_vl import registry
-from jepa_vl.checkpoint import build_objective, load_objective, read_checkpoint
+from jepa_vl.checkpoint import build_objective, load_objective, objective_class, read_checkpoint
 from jepa_vl.decoders.base import TextDecoder
 from jepa_vl.decoders.given import with_decoder
 from jepa_vl.errors import UserError
@@ -107,15 +107,14 @@ def _system(file: Path, decoder: str | Path | None, options: dict[str, Any]) -> 
     part = resolve_part(written, ("objective",), "objectives", written.values["objective"])
     name = str(written.values.get("name") or file.stem)
     recipe: dict[str, Any] = {"name": name, "plugins": plugins, "objective": part}
-    if decoder is not None:
-        recipe = with_decoder(recipe, decoder)
-    objective = build_objective(recipe)
-    if getattr(objective, "trained", True):
+    if getattr(objective_class(recipe), "trained", True):
         raise UserError(
             f"{file} is the recipe of a model that is trained: give its run (runs/{name}) instead, "
             f"after `jepa-vl fit --config {file}`"
         )
-    return Model(objective, recipe=recipe, name=name, **options)
+    if decoder is not None:
+        recipe = with_decoder(recipe, decoder)
+    return Model(build_objective(recipe), recipe=recipe, name=name, **options)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from jepa_vl.__main__ import main
 from jepa_vl.cli import index as index_verb
 from jepa_vl.cli import search as search_verb
 from jepa_vl.cli import use
-from jepa_vl.cli.words import texts
+from jepa_vl.cli.words import load_model, texts
 from jepa_vl.use import Match
 from jepa_vl.use.indexing import Indexed
 
@@ -37,9 +37,13 @@ class Fake:
     def caption(self, videos: list[str], query: str, texts: list[str] | None) -> list[str]:
         return [f"{query} {texts}" for _ in videos]
 
+    def tell_texts(self, texts: list[str]) -> None:
+        self.told = texts
+
     def save_pretrained(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "model.safetensors").write_bytes(b"1")
+        (folder / "texts").write_text(" ".join(getattr(self, "told", [])))
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +83,44 @@ def test_answers_and_captions_are_readable(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "a.mp4:  ['x', 'y']\n"
 
 
+def test_a_question_without_candidates_is_answered_in_free_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "a.mp4", "what is it?", *MODEL, "--decoder", "runs/d", "--json"]) == 0
+    assert lines(capsys) == [{"video": "a.mp4", "query": "what is it?", "text": "what is it? None"}]
+    assert main(["ask", "a.mp4", "what?", *MODEL, "--decoder", "nearest", "--texts", "a ball,a key"]) == 0
+    assert capsys.readouterr().out == "a.mp4: what? ['a ball', 'a key']\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["caption", "a.mp4", *MODEL],
+        ["ask", "a.mp4", "what?", *MODEL],
+        ["export", "runs/x", "--output", "out"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_decoder_reaches_the_loading_of_the_model(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[tuple[str, Any]] = []
+
+    def load(path: str, **options: Any) -> Fake:
+        loaded.append((path, options["decoder"]))
+        return Fake()
+
+    monkeypatch.setattr(use, "load_model", load_model)
+    monkeypatch.setattr("jepa_vl.use.load", load)
+    assert main([*words, "--decoder", "runs/d"]) == 0
+    assert loaded == [("runs/x", "runs/d")]
+
+
+def test_the_texts_of_nearest_are_exported(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("yes\nno\n")
+    words = ["export", "runs/x", "--decoder", "nearest", "--texts", "texts.txt", "--output", "out"]
+    assert main(words) == 0
+    assert (tmp_path / "out" / "texts").read_text() == "yes no"
+
+
 def test_an_export_never_writes_into_a_folder_with_something_in_it(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -97,6 +139,9 @@ def test_an_export_never_writes_into_a_folder_with_something_in_it(
         (["classify", "a.mp4", *MODEL, "--labels", "a", "--top", "0"], 2, "from 1, found '0'"),
         (["classify", "a.mp4", *MODEL, "--labels", "none.txt"], 1, "there is no file 'none.txt'"),
         (["ask", "a.mp4", *MODEL, "--candidates", "a,b"], 2, "QUESTION"),
+        (["ask", "a.mp4", "?", *MODEL, "--candidates", "a,b", "--decoder", "d"], 2, "leave out --decoder"),
+        (["ask", "a.mp4", "?", *MODEL, "--candidates", "a,b", "--texts", "c"], 2, "leave out --decoder"),
+        (["classify", "a.mp4", *MODEL, "--labels", "a", "--decoder", "d"], 2, "unknown option --decoder"),
         (["embed", "a.mp4", *MODEL, "--output", "no/e.npy"], 1, "there is no folder 'no'"),
         (["index", "none", *MODEL, "--output", "x"], 1, "there is no folder 'none'"),
         (["search", "none", "a door"], 1, "make one with `jepa-vl index`"),

@@ -20,6 +20,10 @@ def test_it_says_the_text_with_the_largest_cosine_and_not_the_largest_product() 
     assert bank().decode(asked) == ["up", "right", "far right", "far right"]
 
 
+def test_a_text_is_said_whole_however_short_it_should_be() -> None:
+    assert bank().decode(torch.tensor([[0.9, 0.1]]), max_new_tokens=1) == ["far right"]
+
+
 def test_half_precision_queries_are_compared_in_float32() -> None:
     decoder = NearestText()
     close = torch.tensor([[1.0, 0.0], [1.0, 1e-3]])

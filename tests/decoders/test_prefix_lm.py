@@ -92,6 +92,32 @@ def test_untrained_it_says_how_to_train(tiny_bert):
         decoder.decode(torch.randn(1, 16))
 
 
+def test_built_by_its_width_it_speaks_once_it_has_its_weights(prefix_lm, tiny_bert, space):
+    lm = TransformerLM(dim=32, layers=2, heads=2, model=tiny_bert)
+    built = PrefixLM(language_model=lm, prefix_length=3, embed_dim=16, max_new_tokens=6)
+    x = torch.randn(5, 16)
+    with pytest.raises(UserError, match="is not trained"):  # a prefix of random weights says nothing
+        built.decode(x)
+    assert built.frozen
+    assert not any(p.requires_grad for p in built.parameters())
+    built.load_state_dict(prefix_lm.state_dict())
+    assert built.decode(x) == prefix_lm.decode(x)
+    built.check_space(lambda texts: space)
+    with pytest.raises(RecipeError, match=r"decoder\.weights brings its own width"):
+        PrefixLM(weights="runs/decoder", embed_dim=16)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_the_longest_text_is_that_of_the_call_before_its_own(prefix_lm, beams):
+    prefix_lm.beams = beams
+    x = torch.randn(7, 16)
+    own = prefix_lm.decode(x)
+    assert prefix_lm.decode(x, max_new_tokens=6) == own
+    short = prefix_lm.decode(x, max_new_tokens=2)
+    prefix_lm.max_new_tokens = 2
+    assert short == prefix_lm.decode(x) != own
+
+
 def test_wrong_weights_are_refused_with_what_was_found(tmp_path: Path, tiny_bert):
     with pytest.raises(RecipeError, match=r"decoder\.weights: .*nothing.*recipes/decoder\.yaml"):
         PrefixLM(weights=str(tmp_path / "nothing"))
@@ -106,7 +132,7 @@ def test_wrong_weights_are_refused_with_what_was_found(tmp_path: Path, tiny_bert
         PrefixLM(language_model=lm, weights="runs/decoder")
 
 
-@pytest.mark.parametrize("name", ["prefix_length", "beams", "max_new_tokens"])
+@pytest.mark.parametrize("name", ["prefix_length", "beams", "max_new_tokens", "embed_dim"])
 def test_numbers_below_1_are_refused(name):
     with pytest.raises(RecipeError, match=rf"decoder\.{name} must be at least 1, found 0"):
         PrefixLM(**{name: 0})

@@ -18,12 +18,14 @@ from jepa_vl.sample import Sample
 from jepa_vl.suites.compare import paired_difference
 from jepa_vl.suites.models import ModelSource
 from jepa_vl.suites.suite import load_suite
+from jepa_vl.use import load
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 #: Systems that know colours by their pixels: a seeing one, and one that always says the same.
 PLUGIN = """
 import torch
+from jepa_vl.decoders.base import TextDecoder
 from jepa_vl.objectives.base import Objective
 from jepa_vl.objectives.collate import Collate
 from jepa_vl.registry import register
@@ -46,10 +48,14 @@ def none(texts):
 class Colours(Objective):
     trained = False
     abilities = frozenset({"embed", "score"})
-    def __init__(self, *, blind: bool = False):
+    def __init__(self, *, blind: bool = False, decoder: TextDecoder | None = None):
         super().__init__()
         self.vision_encoder = Mean(frozen=True)
         self.blind = blind
+        self.decoder = decoder
+        if decoder is not None:
+            decoder.tell_texts(["a red", "some green", "no blue"], self.embed_text)
+            self.abilities = self.abilities | {"generate"}
     def collator(self): return Collate(query=none, target=none)
     def embed_video(self, batch):
         seen = self.visual_tokens(batch)[:, 0]
@@ -59,6 +65,7 @@ class Colours(Objective):
         return torch.stack([torch.eye(3)[WORDS.index(t.split()[-1])] for t in texts])
     def score(self, batch, candidates):
         return [self.embed_text(c) @ v for c, v in zip(candidates, self.embed_video(batch))]
+    def generate(self, batch, *, max_new_tokens=None): return self.decoder.decode(self.embed_video(batch))
     def test_step(self, batch, batch_idx, dataloader_idx=0): ...
 """
 
@@ -153,9 +160,88 @@ def test_finished_benchmarks_are_not_run_again_and_changed_models_are(
     assert results.stat().st_mtime_ns > first
 
 
+CAPTIONS = """\
+plugins: [PART.py]
+benchmarks:
+  said:
+    data:
+      class_path: manifest
+      init_args: {manifest: said.jsonl, val_split: null, single_frame_baseline: false}
+    tasks: [captioning]
+    shown: captioning CIDEr
+"""
+
+
+@pytest.fixture
+def captions(place: Path) -> Path:
+    """In place of the suite, one of captions."""
+    said = {"red": "a red", "green": "some green", "blue": "no blue"}
+    samples = [
+        Sample(id=str(i), media=f"{name}.png", target=said[name], split="test")
+        for i, name in enumerate(list(COLOURS) * 3)
+    ]
+    write_manifest(place / "said.jsonl", samples)
+    (place / "suite.yaml").write_text(CAPTIONS.replace("PART", next(place.glob("colours_*.py")).stem))
+    return place
+
+
+def numbers(place: Path) -> tuple[dict[str, float | None], list[str], dict[str, str]]:
+    """Return CIDEr of each model, the notes under the table, and the decoders."""
+    folder = place / "runs" / "evaluate" / "suite"
+    table = json.loads((folder / "table.json").read_text())
+    values = {c["model"]: c["result"] and c["result"]["value"] for c in table["cells"]}
+    notes = [n for n in (folder / "table.md").read_text().splitlines() if n.startswith("- ")]
+    return values, notes, table["decoders"]
+
+
+def test_a_decoder_is_given_to_one_model_and_named_under_the_table(captions: Path) -> None:
+    assert evaluate("--model", "seeing.yaml,decoder=nearest", "--model", "mute=seeing.yaml") == 0
+    values, notes, decoders = numbers(captions)
+    assert values["seeing"] > 1  # type: ignore[operator]
+    assert values["mute"] is None
+    assert "- seeing: its texts are said by the decoder nearest" in notes
+    assert decoders == {"seeing": "nearest"}
+
+
+def test_another_decoder_is_another_model_to_a_finished_benchmark(captions: Path) -> None:
+    keys = [ModelSource.parse(f"seeing.yaml{more}").key for more in ("", ",decoder=nearest")]
+    assert keys[0] != keys[1]
+    results = captions / "runs" / "evaluate" / "suite" / "seeing" / "said" / "results.json"
+    written = []
+    for more in ("", ",decoder=nearest", ",decoder=nearest", ""):
+        assert evaluate("--model", f"seeing.yaml{more}") == 0
+        written.append(results.stat().st_mtime_ns)
+    assert written[0] < written[1] == written[2] < written[3]
+
+
+def test_an_exported_folder_and_a_hub_id_are_the_model_that_was_exported(
+    captions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("seeing.yaml", decoder="nearest", device="cpu").save_pretrained("shared")
+    monkeypatch.setattr("jepa_vl.use.origin.fetch", lambda hub_id: {"someone/model": Path("shared")}[hub_id])
+    models = ("shared", "someone/model", "again=shared,decoder=nearest", "mute=seeing.yaml")
+    assert evaluate(*(word for model in models for word in ("--model", model))) == 0
+    values, _, decoders = numbers(captions)
+    assert values["mute"] is None
+    assert values["shared"] == values["model"] == values["again"] is not None
+    assert decoders == {"again": "nearest"}
+    results = captions / "runs" / "evaluate" / "suite" / "shared" / "said" / "results.json"
+    first = results.stat().st_mtime_ns
+    assert evaluate("--model", "shared") == 0
+    assert results.stat().st_mtime_ns == first
+    load("blind.yaml", decoder="nearest", device="cpu").save_pretrained("shared")
+    assert evaluate("--model", "shared") == 0
+    assert results.stat().st_mtime_ns > first
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--model", "seeing.yaml,decoder=runs/decoder"], "there is no decoder 'runs/decoder'"),
+        (["--model", "seeing.yaml,decoder=neerest"], "did you mean 'nearest'?"),
+        (["--model", "seeing.yaml,decoder=prefix_lm"], "give the folder of its run"),
+        (["--model", "seeing.yaml,decodr=nearest"], "unknown option 'decodr'; did you mean 'decoder'?"),
+        (["--model", "nobody/nothing.ckpt"], "there is no model 'nobody/nothing.ckpt'"),
         (["--model", "nothing.yaml"], "--model nothing.yaml: there is no model 'nothing.yaml'; did you mean"),
         (["--model", "seeing.yaml", "--model", "seeing=blind.yaml"], "two models are called 'seeing'"),
         ([], "needs --model PATH"),
@@ -208,6 +294,12 @@ def test_a_model_is_named_by_its_run(place: Path) -> None:
     assert ModelSource.parse(str(file)).name == "mine"
     assert ModelSource.parse(f"other={file}").name == "other"
     assert ModelSource.parse(str(file.parents[1])).name == "mine"
+    assert ModelSource.parse("someone/model").name == "model"
+    odd = (place / "runs" / "lr=0.1").resolve()
+    file.parents[1].rename(odd)
+    assert ModelSource.parse(str(odd)).name == "lr=0.1"
+    assert ModelSource.parse(f"a={odd},decoder=nearest").name == "a"
+    assert ModelSource.parse(f"a={odd},decoder=nearest").decoder == "nearest"
 
 
 def paired_by_hand(values: Sequence[float], rounds: int = 4000) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import jepa_vl
-from jepa_vl.errors import UserError
+from jepa_vl.errors import RecipeError, UserError
 
 
 def test_importing_the_package_loads_no_torch() -> None:
@@ -49,6 +49,30 @@ def test_a_pickle_of_a_stranger_is_refused_unread(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a checkpoint"):
         jepa_vl.load(tmp_path / "b.ckpt")
     assert not (tmp_path / "exploded").exists()
+
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def test_the_recipe_of_a_system_is_a_model(video: Path) -> None:
+    model = jepa_vl.load(RECIPES / "systems" / "conse.yaml", device="cpu")
+    assert model.name == "conse"
+    matches = model.classify([video], ["a dog", "a cat"])[0]
+    assert {match.text for match in matches} == {"a dog", "a cat"}
+    with pytest.raises(RecipeError, match="the model is a ConSESystem, which has no use for it"):
+        jepa_vl.load(RECIPES / "systems" / "conse.yaml", decoder="nearest")
+
+
+def test_the_recipe_of_a_trained_model_is_not_one(tmp_path: Path, run: Path) -> None:
+    with pytest.raises(UserError, match=r"quickstart\.yaml is the recipe of a model that is trained: give"):
+        jepa_vl.load(RECIPES / "quickstart.yaml")
+    with pytest.raises(UserError, match=r"config\.yaml is the recipe of a model that is trained"):
+        jepa_vl.load(run / "config.yaml")
+    (tmp_path / "x.yaml").write_text("seed_everything: 1\n")
+    with pytest.raises(UserError, match=r"x\.yaml has no 'objective'"):
+        jepa_vl.load(tmp_path / "x.yaml")
+    with pytest.raises(UserError, match=r"there is no model 'systms/clip\.yaml'"):  # and no hub is asked
+        jepa_vl.load("systms/clip.yaml")
 
 
 def test_a_misspelt_path_is_no_hub_id(run: Path) -> None:
