@@ -28,7 +28,7 @@ PRINTING: dict[Unit, Printing] = {
     "percent": Printing(100, 1, " %", "in %"),
     "points": Printing(100, 1, "", "× 100"),
     "number": Printing(1, 3, "", "as it is"),
-    "rank": Printing(1, 1, "", "a rank"),
+    "rank": Printing(1, 1, "", "as a rank"),
 }
 
 

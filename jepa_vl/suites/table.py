@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
 
 from jepa_vl.data.base import SINGLE_FRAME
+from jepa_vl.results.units import PRINTING, difference, number
 from jepa_vl.suites.compare import Difference, paired_difference
 from jepa_vl.suites.run import Measured
-from jepa_vl.tasks.base import Result
+from jepa_vl.tasks.base import Result, Unit
 
 
 @dataclass(frozen=True)
@@ -81,21 +82,32 @@ class SuiteTable:
             [model, *(_text(at.get((model, column))) for column in columns)]
             for model in dict.fromkeys(cell.model for cell in cells)
         ]
+        unit = self._unit(measure)
         chances = {cell.column: cell.result.chance for cell in cells if cell.result is not None}
         if any(chance is not None for chance in chances.values()):
-            rows.append(["chance", *(_percent(chances.get(column)) for column in columns)])
+            rows.append(["chance", *(_maybe(chances.get(column), unit) for column in columns)])
         systems = dict.fromkeys(s for m, column, s in self.paper if m == measure and column in columns)
         for system in systems:
             numbers = [self.paper.get((measure, column, system)) for column in columns]
-            rows.append([f"{system} (paper)", *map(_percent, numbers)])
+            rows.append([f"{system} (paper)", *(_maybe(n, unit) for n in numbers)])
         return [measure, *columns], rows
+
+    def _unit(self, measure: str) -> Unit:
+        units = (cell.result.unit for cell in self.cells if cell.measure == measure and cell.result)
+        return next(units, "percent")
+
+    def _units(self) -> str:
+        """Say what is in percent, and what is not."""
+        said = {m: PRINTING[unit].said for m in self.measures if (unit := self._unit(m)) != "percent"}
+        others = ", ".join(f"{measure} {how}" for measure, how in said.items())
+        return f"in %, but {others}" if others else "in %"
 
     @property
     def notes(self) -> list[str]:
         """What a reader must know: the baseline, who says the texts, and why numbers are missing."""
         found = [
-            "in %; (95 % bootstrap interval over episodes); Δ: difference in points to "
-            f"{self.baseline} on the same samples [95 % interval of the paired bootstrap]"
+            f"{self._units()}; (95 % bootstrap interval over episodes); Δ: difference to {self.baseline} on "
+            "the same samples [95 % interval of the paired bootstrap]"
         ]
         missing = dict.fromkeys(f"{c.model}, {c.column}, {c.measure}: {c.why}" for c in self.cells if c.why)
         said = [f"{model}: its texts are said by the decoder {d}" for model, d in self.decoders.items()]
@@ -219,18 +231,17 @@ def _text(cell: Cell | None) -> str:
     if cell is None or cell.result is None:
         return "–"
     row = cell.result
-    scale = 100.0 if row.higher_is_better else 1.0  # ranks stay as they are
-    text = f"{scale * row.value:.1f}"
+    text = number(row.value, row.unit)
     if row.low is not None and row.high is not None:
-        text += f" ({scale * row.low:.1f}–{scale * row.high:.1f})"
+        text += f" ({number(row.low, row.unit)}–{number(row.high, row.unit)})"
     if cell.difference is not None:
-        d = cell.difference
-        text += f" Δ {100 * d.value:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
+        value, low, high = (difference(d, row.unit) for d in astuple(cell.difference)[:3])
+        text += f" Δ {value} [{low}, {high}]"
     return text
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+def _maybe(value: float | None, unit: Unit) -> str:
+    return "–" if value is None else number(value, unit)
 
 
 def _escape(text: str) -> str:
