@@ -1,4 +1,4 @@
-"""Windows: equally long, overlapping stretches of a long video, among which a moment is searched."""
+"""Windows: equally long stretches of a long video, to search a moment among or to follow it as a stream."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from jepa_vl.errors import ManifestError, RecipeError
 from jepa_vl.sample import WINDOW, Sample
 
 MOMENT = "moment"  # kind of the samples that ask where in their media the target happens
+STREAM = "stream"  # kind of the samples that say what happens in their media, and at which `timestamps`
+OVERLAP = 0.5
 
 
 def sliding_windows(
-    duration: float, lengths: Sequence[float], overlap: float = 0.5
+    duration: float,
+    lengths: Sequence[float],
+    overlap: float | None = None,
+    *,
+    stride: float | None = None,
 ) -> list[tuple[float, float]]:
     """Return start and end of the windows of a video, in seconds, for each length from the beginning on.
 
@@ -21,22 +27,32 @@ def sliding_windows(
     Args:
         duration: Of the video, in seconds.
         lengths: Of the windows, in seconds.
-        overlap: Share of a window that the next one of its length repeats, from 0 to below 1.
+        overlap: Share of a window that the next one of its length repeats, from 0 to below 1; a half where
+            there is no stride either.
+        stride: Seconds from one window to the next, instead of an overlap; no more than the shortest length.
 
     Raises:
-        RecipeError: A number is out of its range.
+        RecipeError: A number is out of its range, or there are both overlap and stride.
     """
     if duration < 0.001:
         raise RecipeError(f"the duration of a video is {duration:g} s; expected at least a millisecond")
     if not lengths or min(lengths) < 0.001:
         raise RecipeError(f"window lengths are {list(lengths)}; expected one or more, in seconds above 0")
-    if not 0 <= overlap < 1:
+    if overlap is not None and stride is not None:
+        raise RecipeError(f"window overlap ({overlap:g}) and stride ({stride:g} s) exclude each other")
+    if overlap is not None and not 0 <= overlap < 1:
         raise RecipeError(f"window overlap is {overlap:g}; expected a share from 0 to below 1")
+    if stride is not None and not 0.001 <= stride <= min(lengths):
+        raise RecipeError(
+            f"window stride is {stride:g} s; expected more than 0 and at most the shortest window, "
+            f"{min(lengths):g} s"
+        )
     total = int(duration * 1000)  # down: nothing lies behind the end
     found: dict[tuple[int, int], None] = {}
     for length in lengths:
         size = min(round(length * 1000), total)
-        step = max(1, round(size * (1 - overlap)))
+        share = OVERLAP if overlap is None else overlap
+        step = max(1, round(size * (1 - share) if stride is None else stride * 1000))
         starts = [*range(0, total - size, step), total - size]
         found |= dict.fromkeys((start, start + size) for start in starts)
     return [(start / 1000, end / 1000) for start, end in found]
@@ -47,36 +63,38 @@ def with_windows(
     durations: Mapping[str, float],
     *,
     lengths: Sequence[float],
-    overlap: float = 0.5,
+    overlap: float | None = None,
+    stride: float | None = None,
 ) -> list[Sample]:
-    """Return the samples and, behind them, the windows of the media that moments are searched in.
+    """Return the samples and, behind them, the windows of the media that are searched or followed.
 
     A window's id says its split, media, start and end, so that it is the same whatever else is there;
     windows that are there already are not added again.
 
     Args:
-        samples: Those of the kind ``moment`` say which media, in which split.
+        samples: Those of the kinds ``moment`` and ``stream`` say which media, in which split.
         durations: Seconds of each of these media.
         lengths: See `sliding_windows`.
         overlap: See `sliding_windows`.
+        stride: See `sliding_windows`.
 
     Raises:
         ManifestError: The duration of a medium is not known.
-        RecipeError: A number is out of its range.
+        RecipeError: A number is out of its range, or there are both overlap and stride.
     """
     given = list(samples)
     ids = {s.id for s in given}
     found = []
     first: dict[tuple[str, str], Sample] = {}
     for sample in given:
-        if sample.kind == MOMENT:
+        if sample.kind in (MOMENT, STREAM):
             first.setdefault((sample.split, sample.media), sample)
-    for (split, media), moment in first.items():
+    for (split, media), asked in first.items():
         if media not in durations:
             raise ManifestError(
-                f"sample '{moment.id}': the duration of '{media}' is not among the {len(durations)} given"
+                f"sample '{asked.id}': the duration of '{media}' is not among the {len(durations)} given"
             )
-        for start, end in sliding_windows(durations[media], lengths, overlap):
+        for start, end in sliding_windows(durations[media], lengths, overlap, stride=stride):
             name = f"window {split} {media} {start:.3f}-{end:.3f}"
             if name in ids:
                 continue
@@ -89,8 +107,8 @@ def with_windows(
                     target="",
                     kind=WINDOW,
                     split=split,
-                    source=moment.source,
-                    episode=moment.episode,
+                    source=asked.source,
+                    episode=asked.episode,
                 )
             )
     return [*given, *found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from minigrid.core.world_object import WorldObj
 from numpy.typing import NDArray
 from PIL import Image
 
-from jepa_vl_babyai.events import Clip, cut_clips
+from jepa_vl_babyai.events import Clip, Place, cut_clips
 from jepa_vl_babyai.settings import SPLITS, Settings
 from jepa_vl_babyai.world import play
 
@@ -29,10 +30,10 @@ def episodes_clips(settings: Settings, split: str, numbers: range) -> list[list[
     return [episode_clips(settings, split, number) for number in numbers]
 
 
-def draw(clip: Clip, tile: int) -> NDArray[np.uint8]:
-    """Draw a clip: uint8 ``[T, H, W, 3]``, ``tile`` pixels a cell."""
+def draw(views: NDArray[np.uint8], agents: Sequence[Place], tile: int) -> NDArray[np.uint8]:
+    """Draw what a `Clip` shows: uint8 ``[T, H, W, 3]``, ``tile`` pixels a cell."""
     frames = []
-    for cells, (x, y, facing) in zip(clip.views, clip.agents, strict=True):
+    for cells, (x, y, facing) in zip(views, agents, strict=True):
         rows = [
             [
                 _tile(*(int(n) for n in cells[i, j]), facing if (i, j) == (x, y) else -1, tile)
@@ -56,6 +57,6 @@ def save_clips(settings: Settings, clips: list[tuple[Path, Clip]]) -> int:
     """Draw clips and save each as a folder ``0.png`` …; return how many."""
     for folder, clip in clips:
         folder.mkdir(parents=True)
-        for t, frame in enumerate(draw(clip, settings.tile)):
+        for t, frame in enumerate(draw(clip.views, clip.agents, settings.tile)):
             Image.fromarray(frame).save(folder / f"{t}.png", compress_level=1)
     return len(clips)

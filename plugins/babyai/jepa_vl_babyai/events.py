@@ -14,6 +14,7 @@ from jepa_vl_babyai.settings import PORTABLE, EventClass, Settings
 from jepa_vl_babyai.world import State, Trace
 
 Thing = tuple[str, str]  # colour, kind
+Place = tuple[int, int, int]  # column, row and direction of the agent in sight
 MOVES = (Actions.left, Actions.right, Actions.forward, Actions.done)
 NEIGHBOURS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
@@ -48,9 +49,9 @@ class Event:
         return self.verb, *self.thing
 
 
-def find_events(trace: Trace) -> list[Event]:
-    """Return every event of an episode, in order."""
-    found = (_event(trace, step) for step in range(len(trace.actions)))
+def find_events(trace: Trace, start: int = 0) -> list[Event]:
+    """Return every event of an episode, in order, from action ``start`` on."""
+    found = (_event(trace, step) for step in range(start, len(trace.actions)))
     return [event for event in found if event is not None]
 
 
@@ -111,7 +112,7 @@ class Clip:
     event: Event
     turn: str
     views: NDArray[np.uint8]
-    agents: tuple[tuple[int, int, int], ...]
+    agents: tuple[Place, ...]
 
     def things(self) -> list[Thing]:
         """What lies in sight in the first frame, doors included."""
@@ -136,21 +137,29 @@ def cut_clips(trace: Trace, settings: Settings, rng: np.random.Generator) -> Ite
         if others & steps or any(trace.actions[t] not in MOVES for t in others):
             continue
         states = trace.states[first : last + 1]
-        views, agents = _look(states, trace.states[event.step].pos, settings.view)
+        views, agents = look(states, trace.states[event.step].pos, settings.view)
         if not all(0 <= x < settings.view and 0 <= y < settings.view for x, y, _ in agents):
             continue
-        turning = {Actions.left: "left", Actions.right: "right"}
-        turn = turning.get(trace.actions[event.step - 1], "") if event.step > first else ""
-        yield Clip(event, turn, views, agents)
+        yield Clip(event, turn_before(trace, event, first), views, agents)
+
+
+def turn_before(trace: Trace, event: Event, first: int) -> str:
+    """Say which way the agent turns right before an event, if frames from ``first`` on show that."""
+    turning = {Actions.left: "left", Actions.right: "right"}
+    return turning.get(trace.actions[event.step - 1], "") if event.step > first else ""
 
 
 WALL = (2, 5, 0)  # MiniGrid's code of a grey wall
 
 
-def _look(
+def look(
     states: list[State], centre: tuple[int, int], view: int
-) -> tuple[NDArray[np.uint8], tuple[tuple[int, int, int], ...]]:
-    """Cut ``view`` x ``view`` cells around ``centre``; there is nothing but wall outside the world."""
+) -> tuple[NDArray[np.uint8], tuple[Place, ...]]:
+    """Cut ``view`` x ``view`` cells around ``centre``; there is nothing but wall outside the world.
+
+    Returns:
+        What `Clip` holds: the views, and the agent's place in them.
+    """
     left, top = centre[0] - view // 2, centre[1] - view // 2
     views = np.empty((len(states), view, view, 3), dtype=np.uint8)
     views[:] = WALL

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import itertools
 import json
 import math
-import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
-
-from filelock import FileLock
 
 from jepa_vl.data.records import write_manifest
 from jepa_vl.errors import UserError
 from jepa_vl_babyai.captions import class_name
 from jepa_vl_babyai.episodes import episodes_clips, save_clips
 from jepa_vl_babyai.events import Clip
+from jepa_vl_babyai.once import Progress, make_once
 from jepa_vl_babyai.records import Chosen, samples, scenes
 from jepa_vl_babyai.settings import GENERATOR_VERSION, HELD_OUT, SPLITS, EventClass, Settings
 from jepa_vl_babyai.workers import Workers
@@ -32,9 +28,6 @@ SAVED = 64  # clips of one task
 SLACK = 1.15  # a class may have this many times the mean before it is full
 FRAME_BYTES = 4096  # a frame on most disks
 PATIENCE = 20  # episodes played for a wanted clip before giving up
-
-#: Passes on an iterator of a known length, and shows how far it is.
-Progress = Callable[[Iterator[None], int], Iterable[None]]
 
 
 def settings_hash(settings: Settings) -> str:
@@ -80,36 +73,16 @@ def render_dataset(
     Raises:
         UserError: The folder cannot be written, the disk is full, or a worker died; nothing is left behind.
     """
-    part = folder.with_name(f"{folder.name}.part")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
-            if is_complete(settings, folder):
-                return
-            for old in (part, folder):
-                shutil.rmtree(old, ignore_errors=True)
-            try:
-                part.mkdir()
-                steps = _render(settings, part, workers)
-                total = sum(map(settings.clips, SPLITS))
-                for _ in steps if progress is None else progress(steps, total):
-                    pass
-                part.rename(folder)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            need = sum(map(settings.clips, SPLITS)) * settings.num_frames * FRAME_BYTES / 1e6
-            raise UserError(
-                f"no space left while rendering BabyAI clips to '{folder}'; they need about {need:.0f} MB "
-                "(set JEPA_VL_CACHE to a folder on another disk)"
-            ) from error
-        raise UserError(f"cannot render BabyAI clips to '{folder}': {error}") from error
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a process that rendered BabyAI clips died; a script that renders with several needs "
-            "`if __name__ == '__main__':`, or set data.render_workers to 1"
-        ) from error
+    clips = sum(map(settings.clips, SPLITS))
+    make_once(
+        folder,
+        what="BabyAI clips",
+        complete=lambda: is_complete(settings, folder),
+        write=lambda part: _render(settings, part, workers),
+        total=clips,
+        size=clips * settings.num_frames * FRAME_BYTES,
+        progress=progress,
+    )
 
 
 def _render(settings: Settings, folder: Path, workers: int) -> Iterator[None]:

@@ -33,6 +33,7 @@ from minigrid.utils.baby_ai_bot import (
 
 Plan = Sequence[tuple[type[Subgoal], Any, str | None]]  # subgoal, what it is about, why
 
+DEEDS = (Actions.pickup, Actions.drop, Actions.toggle)
 ERRANDS = 10  # an episode's number of errands
 PATIENCE = 60  # steps an errand may take
 SHAPES = ((1, 2, 6), (2, 1, 6), (1, 2, 7), (2, 1, 7), (2, 2, 5), (2, 2, 6))  # rows, columns, room size
@@ -121,8 +122,14 @@ class Bot(BabyAIBot):
         """See nothing new; everything is known."""
 
 
-class _Recorder:
-    """Acts in the world and keeps every state."""
+class Recorder:
+    """Acts in the world and keeps every state.
+
+    Attributes:
+        rooms: The world.
+        states: What it was like, the latest last.
+        actions: What was done, one less.
+    """
 
     def __init__(self, rooms: Rooms) -> None:
         self.rooms = rooms
@@ -135,9 +142,10 @@ class _Recorder:
         return State(self.cells.copy(), (int(x), int(y)), int(self.rooms.agent_dir))
 
     def act(self, action: Actions) -> None:
+        """Do something."""
         x, y = self.rooms.front_pos
         self.rooms.step(action)
-        if action in (Actions.pickup, Actions.drop, Actions.toggle):  # nothing else changes a cell
+        if action in DEEDS:  # nothing else changes a cell
             cell = self.rooms.grid.get(int(x), int(y))
             self.cells[int(x), int(y)] = (1, 0, 0) if cell is None else cell.encode()
             if action == Actions.drop and cell is not None:
@@ -145,11 +153,33 @@ class _Recorder:
         self.states.append(self._state())
         self.actions.append(action)
 
+    def wait(self, steps: int) -> None:
+        """Do nothing for a while."""
+        for _ in range(steps):
+            self.act(Actions.done)
+
+    def go_back(self, rooms: Rooms, steps: int) -> None:
+        """Forget what was done after the first ``steps`` actions, at which the world was ``rooms``."""
+        self.rooms = rooms
+        del self.states[steps + 1 :], self.actions[steps:]
+        self.cells = self.states[-1].cells.copy()
+
 
 @dataclass(frozen=True)
-class _Errand:
+class Errand:
+    """Something to do: the event that it is about, and how the bot brings it about."""
+
     event: EventClass
     plan: Plan
+
+
+def new_rooms(rng: np.random.Generator) -> Rooms:
+    """Make a world."""
+    rows, columns, size = SHAPES[rng.integers(len(SHAPES))]
+    rooms = Rooms(rows=rows, columns=columns, room_size=size, objects=int(rng.integers(5, 13)))
+    with contextlib.redirect_stdout(io.StringIO()):  # minigrid prints "Sampling rejected: …"
+        rooms.reset(seed=int(rng.integers(2**31)))
+    return rooms
 
 
 def play(seed: list[int], *, favour: Collection[EventClass] = ()) -> Trace:
@@ -160,27 +190,28 @@ def play(seed: list[int], *, favour: Collection[EventClass] = ()) -> Trace:
         favour: Event classes to bring about wherever the world allows it.
     """
     rng = np.random.default_rng(seed)
-    rows, columns, size = SHAPES[rng.integers(len(SHAPES))]
-    rooms = Rooms(rows=rows, columns=columns, room_size=size, objects=int(rng.integers(5, 13)))
-    with contextlib.redirect_stdout(io.StringIO()):  # minigrid prints "Sampling rejected: …"
-        rooms.reset(seed=int(rng.integers(2**31)))
-    recorder = _Recorder(rooms)
+    rooms = new_rooms(rng)
+    recorder = Recorder(rooms)
     for _ in range(ERRANDS):
-        errands = list(_possible(rooms, rng))
-        weights = np.array([_weight(e.event, errands, favour) for e in errands])
+        errands = list(possible_errands(rooms, rng))
+        weights = np.array([errand_weight(e.event, errands, favour) for e in errands])
         errand = errands[rng.choice(len(errands), p=weights / weights.sum())]
-        if not _run(Bot(rooms, errand.plan), recorder):
+        if not run(Bot(rooms, errand.plan), recorder):
             break
         waits = 2 if errand.event[0] == "go to" else int(rng.choice([0, 1, 2], p=[0.6, 0.2, 0.2]))
-        for _ in range(waits):
-            recorder.act(Actions.done)
-    for _ in range(2):
-        recorder.act(Actions.done)
+        recorder.wait(waits)
+    recorder.wait(2)
     return Trace(recorder.states, recorder.actions)
 
 
-def _run(bot: Bot, recorder: _Recorder) -> bool:
-    """Let the bot do its plan; False when it gives up, and then the episode ends."""
+def run(bot: Bot, recorder: Recorder, *, rest: int = 0) -> bool:
+    """Let the bot do its plan; False when it gives up.
+
+    Args:
+        bot: Has a plan.
+        recorder: Acts.
+        rest: Steps of waiting after anything that changes a thing.
+    """
     for _ in range(PATIENCE):
         try:
             action = bot.replan()
@@ -189,19 +220,21 @@ def _run(bot: Bot, recorder: _Recorder) -> bool:
         if action == Actions.done:
             return True
         recorder.act(action)
+        if action in DEEDS:
+            recorder.wait(rest)
     return False
 
 
 _VERB_WEIGHT = {"go to": 0.8, "pick up": 1.6, "drop": 1.6, "put next to": 2.4, "open": 0.25, "close": 0.4}
 
 
-def _weight(event: EventClass, errands: list[_Errand], favour: Collection[EventClass]) -> float:
+def errand_weight(event: EventClass, errands: list[Errand], favour: Collection[EventClass] = ()) -> float:
     """Weigh verbs as in `_VERB_WEIGHT` whatever the number of things each can be done to."""
     same = sum(e.event[0] == event[0] for e in errands)
     return _VERB_WEIGHT[event[0]] / same * (30.0 if event in favour else 1.0)
 
 
-def _possible(rooms: Rooms, rng: np.random.Generator) -> Iterator[_Errand]:
+def possible_errands(rooms: Rooms, rng: np.random.Generator) -> Iterator[Errand]:
     """Yield the errands that make sense now."""
     held = rooms.carrying
     lying = [thing for thing in rooms.things if thing is not held]
@@ -209,19 +242,19 @@ def _possible(rooms: Rooms, rng: np.random.Generator) -> Iterator[_Errand]:
         name = held.color, held.type
         if free := _free_cells(rooms):
             cell = free[rng.integers(len(free))]
-            yield _Errand(("drop", *name), [(GoNextToSubgoal, cell, None), (DropSubgoal, None, None)])
+            yield Errand(("drop", *name), [(GoNextToSubgoal, cell, None), (DropSubgoal, None, None)])
         for thing in lying:
             near = [(GoNextToSubgoal, thing, "PutNext"), (DropSubgoal, None, None)]
-            yield _Errand(("put next to", *name), near)
+            yield Errand(("put next to", *name), near)
     for thing in [*lying, *rooms.doors]:
         there = [(GoNextToSubgoal, thing, None)]
-        yield _Errand(("go to", thing.color, thing.type), there)
+        yield Errand(("go to", thing.color, thing.type), there)
         if thing.type == "door":
             subgoal = CloseSubgoal if thing.is_open else OpenSubgoal
             verb = "close" if thing.is_open else "open"
-            yield _Errand((verb, thing.color, "door"), [*there, (subgoal, None, None)])
+            yield Errand((verb, thing.color, "door"), [*there, (subgoal, None, None)])
         elif held is None:
-            yield _Errand(("pick up", thing.color, thing.type), [*there, (PickupSubgoal, None, None)])
+            yield Errand(("pick up", thing.color, thing.type), [*there, (PickupSubgoal, None, None)])
 
 
 def _free_cells(rooms: Rooms) -> list[tuple[int, int]]:

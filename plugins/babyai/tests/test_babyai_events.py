@@ -169,14 +169,14 @@ def test_clips_of_other_sizes(traces: list[Trace], frames: int, view: int) -> No
     found = [c for trace in traces for c in cut_clips(trace, settings, np.random.default_rng(0))]
     assert found
     assert all(clip.views.shape == (frames, view, view, 3) for clip in found)
-    assert draw(found[0], 10).shape == (frames, 10 * view, 10 * view, 3)
+    assert draw(found[0].views, found[0].agents, 10).shape == (frames, 10 * view, 10 * view, 3)
 
 
 def test_drawing_agrees_with_minigrids_own(clips: list[Clip]) -> None:
     from minigrid.core.grid import Grid
 
     for clip in clips[:10]:
-        for t, frame in enumerate(draw(clip, 8)):
+        for t, frame in enumerate(draw(clip.views, clip.agents, 8)):
             grid, _ = Grid.decode(clip.views[t])
             x, y, facing = clip.agents[t]
             assert np.array_equal(frame, grid.render(8, (x, y), facing))

@@ -38,13 +38,13 @@ def test_recorded_states_follow_the_rules_of_the_world(traces: list[Trace]) -> N
 
 def test_the_bot_does_nearly_all_errands(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[bool] = []
-    run = world._run
+    run = world.run
 
     def noted(*args: object) -> bool:
         done.append(run(*args))  # type: ignore[arg-type]
         return done[-1]
 
-    monkeypatch.setattr(world, "_run", noted)
+    monkeypatch.setattr(world, "run", noted)
     for number in range(30):
         play([5, number])
     assert sum(done) / len(done) > 0.97
