@@ -54,15 +54,26 @@ class VisionEncoder(Component):
         dim: D, the width of a token.
         grid: (time, height, width) of the tokens; N is their product.
         preprocessing: How media is read for it.
+        per_frame: Whether a frame is encoded without a look at the others, so that overlapping windows of a
+            stream can share it: ``forward(video)`` equals `join_frames` of `encode_frames` of its frames.
     """
 
     dim: int
     grid: tuple[int, int, int]
     preprocessing: Preprocessing
+    per_frame: bool = False
 
     @abstractmethod
     def forward(self, video: Tensor) -> Tensor:
         """Encode uint8 video ``[B, T, C, H, W]`` to tokens ``[B, N, D]``."""
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Encode F frames, uint8 ``[F, C, H, W]``, each by itself: ``[F, …]``. Only where ``per_frame``."""
+        return self(frames.unsqueeze(1))  # [F, N/T, D]
+
+    def join_frames(self, encoded: Tensor) -> Tensor:
+        """Join what `encode_frames` gives of the T frames of B clips, ``[B, T, …]``, to tokens ``[B, N, D]``."""
+        return encoded.flatten(1, 2)  # [B, T, N/T, D] → [B, N, D]
 
     @abstractmethod
     def fingerprint(self) -> str:

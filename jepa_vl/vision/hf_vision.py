@@ -61,6 +61,7 @@ class HFVision(VisionEncoder):
         if kind not in _LOADERS:
             raise RecipeError(f"model '{model}' is a '{kind}'; hf_vision reads " + ", ".join(_LOADERS))
         self.is_clip_model = kind == "vjepa2"
+        self.per_frame = not self.is_clip_model
         self.preprocessing = _preprocessing(model, config, num_frames=num_frames, image_size=image_size)
         self.backbone = _tower(model, kind, self.preprocessing.size[0], getattr(torch, dtype))
         config = self.backbone.config

@@ -21,6 +21,8 @@ class ImageTower(VisionEncoder):
         dim: E.
     """
 
+    per_frame = True
+
     def __init__(self, *, tower: Any, preprocessing: Preprocessing, dim: int) -> None:
         super().__init__(frozen=True)
         self.tower = tower

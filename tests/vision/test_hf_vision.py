@@ -209,3 +209,20 @@ def test_full_size_vjepa2_has_the_304_million_parameters_of_the_paper() -> None:
         tower = tokens_part(VJEPA2Model(VJEPA2Config()))
     count = sum(p.numel() for p in tower.parameters())
     assert count / 1e6 == pytest.approx(304, abs=1)
+
+
+@pytest.mark.parametrize("make", [dinov2, siglip])
+def test_frames_of_an_image_model_encoded_one_by_one_and_joined_are_the_tokens_of_the_clip(
+    make: Any, tmp_path: Path
+) -> None:
+    _, folder = saved(make, tmp_path)
+    encoder = HFVision(model=folder, num_frames=2)
+    clips = torch.randint(0, 256, (2, 2, 3, *encoder.preprocessing.size), dtype=torch.uint8)
+    alone = torch.cat([encoder.encode_frames(frame.unsqueeze(0)) for frame in clips.flatten(0, 1)])
+    assert encoder.per_frame
+    torch.testing.assert_close(encoder.join_frames(alone.unflatten(0, (2, 2))), encoder(clips))
+
+
+def test_a_model_of_clips_does_not_say_that_it_sees_frames_alone(tmp_path: Path) -> None:
+    _, folder = saved(vjepa2, tmp_path)
+    assert not HFVision(model=folder, num_frames=2).per_frame

@@ -37,6 +37,8 @@ class EfficientNetLite0(VisionEncoder):
         RecipeError: Sizes that do not divide, or an unknown stride.
     """
 
+    per_frame = True  # the network is; frames are merged afterwards
+
     def __init__(
         self,
         *,
@@ -77,10 +79,16 @@ class EfficientNetLite0(VisionEncoder):
 
     def forward(self, video: Tensor) -> Tensor:
         """Encode uint8 ``[B, T, C, H, W]`` to tokens ``[B, N, D]``."""
-        batch, frames = video.shape[:2]
-        cells = torch.cat([self._cells(part) for part in video.flatten(0, 1).split(FRAMES_PER_PASS)])
-        # [B·T, c, G, G] → [B, T, G, G, c]
-        cells = cells.unflatten(0, (batch, frames)).permute(0, 1, 3, 4, 2)
+        cells = self.encode_frames(video.flatten(0, 1))  # [B·T, c, G, G]
+        return self.join_frames(cells.unflatten(0, video.shape[:2]))
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Encode uint8 ``[F, C, H, W]`` to cells ``[F, c, G, G]``."""
+        return torch.cat([self._cells(part) for part in frames.split(FRAMES_PER_PASS)])
+
+    def join_frames(self, encoded: Tensor) -> Tensor:
+        """Merge the frames' cells ``[B, T, c, G, G]`` to tokens ``[B, N, D]``."""
+        cells = encoded.permute(0, 1, 3, 4, 2)  # [B, T, G, G, c]
         return merge_frames(cells, self.tubelet, difference=self.difference)
 
     def _cells(self, frames: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ class ImageNetLite0(VisionEncoder):
         class_names: Names of the D classes, in the order of the probabilities.
     """
 
+    per_frame = True
+
     def __init__(self, *, num_frames: int = 4) -> None:
         super().__init__(frozen=True)
         # batch norms' statistics are of pixels normalised so; see efficientnet_lite0

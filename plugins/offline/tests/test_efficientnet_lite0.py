@@ -122,3 +122,12 @@ def test_sizes_that_do_not_divide_are_refused_with_what_would(settings: Any, mes
 def test_a_video_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"frames of shape \(3, 32, 32\)"):
         EfficientNetLite0()(torch.zeros(1, 4, 3, 32, 32, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("settings", [{}, {"tubelet": 2}, {"tubelet": 4, "difference": False}])
+def test_frames_encoded_one_by_one_and_joined_are_the_tokens_of_the_clip(settings: Any) -> None:
+    encoder = EfficientNetLite0(**settings)
+    clips = video(encoder)
+    alone = torch.cat([encoder.encode_frames(frame.unsqueeze(0)) for frame in clips.flatten(0, 1)])
+    joined = encoder.join_frames(alone.unflatten(0, clips.shape[:2]))
+    torch.testing.assert_close(joined, encoder(clips), atol=1e-4, rtol=1e-4)

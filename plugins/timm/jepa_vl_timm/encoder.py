@@ -34,6 +34,8 @@ class TimmVision(VisionEncoder):
         UserError: The weights cannot be fetched or do not fit.
     """
 
+    per_frame = True  # windows of a stream that overlap may share frames
+
     def __init__(
         self,
         *,

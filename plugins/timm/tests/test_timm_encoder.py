@@ -101,3 +101,12 @@ def test_a_missing_checkpoint_is_named() -> None:
 def test_a_size_the_model_refuses_is_named() -> None:
     with pytest.raises(RecipeError, match="image_size 100"):
         TimmVision(model="test_vit", pretrained=False, image_size=100)
+
+
+@pytest.mark.parametrize("model", ["test_resnet", "test_vit"])
+def test_frames_encoded_one_by_one_and_joined_are_the_tokens_of_the_clip(model: str) -> None:
+    encoder = TimmVision(model=model, pretrained=False, num_frames=3).eval()
+    clips = video(encoder)
+    alone = torch.cat([encoder.encode_frames(frame.unsqueeze(0)) for frame in clips.flatten(0, 1)])
+    joined = encoder.join_frames(alone.unflatten(0, clips.shape[:2]))
+    torch.testing.assert_close(joined, encoder(clips), atol=1e-4, rtol=1e-4)
