@@ -72,7 +72,7 @@ class VisionEncoder(Component):
         return self(frames.unsqueeze(1))  # [F, N/T, D]
 
     def join_frames(self, encoded: Tensor) -> Tensor:
-        """Join what `encode_frames` gives of the T frames of B clips, ``[B, T, …]``, to tokens ``[B, N, D]``."""
+        """Join T frames of B clips, as `encode_frames` gives them, ``[B, T, …]``, to tokens ``[B, N, D]``."""
         return encoded.flatten(1, 2)  # [B, T, N/T, D] → [B, N, D]
 
     @abstractmethod
