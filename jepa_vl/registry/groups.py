@@ -116,6 +116,7 @@ GROUPS: dict[str, Group] = {
                 "anticipation": "jepa_vl.tasks.anticipation:AnticipationTask",
                 "hard_negatives": "jepa_vl.tasks.hard_negatives:HardNegativesTask",
                 "moments": "jepa_vl.tasks.moments:MomentsTask",
+                "streaming": "jepa_vl.tasks.streaming:StreamingTask",
             },
         ),
         # named on the command line: `jepa-vl convert NAME`
