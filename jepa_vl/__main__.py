@@ -19,6 +19,7 @@ VERBS = {
     "classify": "choose the class that a video shows",
     "ask": "answer a question about a video by one of several candidates",
     "caption": "say what a video shows",
+    "stream": "say what a video or a camera shows, when its meaning changes",
     "index": "embed a folder of videos, to be searched by text",
     "search": "find the stretches of indexed videos that a text describes",
     "export": "write a run as a folder of safetensors, with a model card",
@@ -86,6 +87,10 @@ def _dispatch(words: list[str]) -> int:
         from jepa_vl.cli.use import main as use
 
         return use(verb, rest)
+    if verb == "stream":
+        from jepa_vl.cli.stream import main as stream
+
+        return stream(rest)
     if verb == "index":
         from jepa_vl.cli.index import main as index
 
