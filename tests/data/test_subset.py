@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from jepa_vl.data.subset import drawn
-from jepa_vl.data.windows import MOMENT, with_windows
-from jepa_vl.sample import CHOICE, Sample
+from jepa_vl.data.windows import MOMENT, STREAM, with_windows
+from jepa_vl.sample import CHOICE, WINDOW, Sample
 
 
 def clip(name: str, media: str = "m.mp4", **of: object) -> Sample:
@@ -45,6 +45,17 @@ def test_a_moment_keeps_every_window_of_its_video() -> None:
     found = [samples[i] for i in drawn(range(len(samples)), samples, 1)]
     (moment,) = (s for s in found if s.kind == MOMENT)
     assert found[1:] == [s for s in samples if s.kind != MOMENT and s.media == moment.media]
+
+
+def test_streams_are_drawn_with_their_windows_and_only_where_there_is_nothing_else() -> None:
+    said = [clip(f"s{i}", start=i, end=i + 1, target="x", kind=STREAM, timestamps=[i]) for i in range(4)]
+    streams = with_windows(said, {"m.mp4": 10.0}, lengths=[1.0], stride=0.5)
+    captions = [clip(f"c{i}", target="x") for i in range(5)]
+    samples = [*streams, *captions]
+    assert {samples[i].id for i in drawn(range(len(samples)), samples, 5)} == {s.id for s in captions}
+    found = [streams[i] for i in drawn(range(len(streams)), streams, 2)]
+    assert sum(s.kind == STREAM for s in found) == 2
+    assert [s for s in found if s.kind == WINDOW] == [s for s in streams if s.kind == WINDOW]
 
 
 def test_a_set_of_nothing_but_clips_is_cut_like_any_other() -> None:

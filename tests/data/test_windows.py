@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jepa_vl.data.records import read_manifest, write_manifest
-from jepa_vl.data.windows import sliding_windows, with_windows
+from jepa_vl.data.windows import STREAM, sliding_windows, with_windows
 from jepa_vl.errors import ManifestError, RecipeError
 from jepa_vl.sample import WINDOW, Sample
 
@@ -45,6 +45,14 @@ def test_every_second_is_covered_and_none_behind_the_end(duration: float, overla
             assert start < following <= end + 1e-9
 
 
+def test_a_stride_says_where_the_next_window_begins_whatever_the_length() -> None:
+    assert sliding_windows(3, [1, 2], stride=0.5) == [
+        *((t / 2, t / 2 + 1) for t in range(5)),
+        *((t / 2, t / 2 + 2) for t in range(3)),
+    ]
+    assert sliding_windows(2.75, [1], stride=0.5)[-2:] == [(1.5, 2.5), (1.75, 2.75)]  # ends with the video
+
+
 def test_lengths_beyond_the_video_give_the_whole_of_it_once() -> None:
     assert sliding_windows(5, [5, 8, 30]) == [(0, 5)]
     assert sliding_windows(5, [4, 8], 0) == [(0, 4), (1, 5), (0, 5)]
@@ -63,6 +71,25 @@ def test_lengths_beyond_the_video_give_the_whole_of_it_once() -> None:
 def test_numbers_out_of_range_are_named(arguments: tuple[float, list[float], float], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         sliding_windows(*arguments)
+
+
+@pytest.mark.parametrize("stride", [0, -1, 4.5])
+def test_a_stride_out_of_range_is_named(stride: float) -> None:
+    with pytest.raises(RecipeError, match=rf"stride is {stride:g} s; expected .* at most .* 4 s"):
+        sliding_windows(10, [4, 8], stride=stride)
+
+
+def test_overlap_and_stride_are_not_both_given() -> None:
+    with pytest.raises(RecipeError, match=r"overlap \(0\.5\) and stride \(1 s\) exclude each other"):
+        sliding_windows(10, [4], 0.5, stride=1)
+
+
+def test_an_annotated_stream_has_its_windows_too() -> None:
+    said = Sample(id="s", media="a.mp4", target="someone waves", kind=STREAM, timestamps=(1.0,), split="val")
+    found = with_windows([said], {"a.mp4": 2.0}, lengths=[1.0], stride=0.5)
+    assert [(s.start, s.end, s.kind, s.split) for s in found[1:]] == [
+        (t, t + 1, WINDOW, "val") for t in (0, 0.5, 1)
+    ]
 
 
 def test_a_video_has_its_windows_once_in_each_split_that_searches_it() -> None:

@@ -16,9 +16,9 @@ from jepa_vl_babyai.stream_settings import StreamSettings
 class BabyAIStreams(ManifestData):
     """Minutes of BabyAI's grid worlds, four frames a second, every event annotated with its time.
 
-    `val` and `test` have the annotations (kind ``stream``) and wordless windows of a second, every half
-    second; `train` has windows with a text, of events and of what lies between them. They are rendered
-    once into the user's cache.
+    `train` has windows of a second with a text, of events and of what lies between them; `test` has the
+    annotations (kind ``stream``) and wordless windows, every half second; `val` has all of that. They are
+    rendered once into the user's cache.
 
     Args:
         world_seed: Of the worlds and everything that happens in them.

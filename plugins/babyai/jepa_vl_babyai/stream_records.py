@@ -1,4 +1,4 @@
-"""A stream's samples: annotations and windows to evaluate on, or windows with texts to train on."""
+"""A stream's samples: windows with texts to train on, annotations and wordless windows to evaluate on."""
 
 from __future__ import annotations
 
@@ -30,12 +30,17 @@ def media(split: str, number: int) -> str:
 
 
 def stream_samples(story: Story, settings: StreamSettings, split: str, number: int) -> list[Sample]:
-    """Return the samples of stream ``number`` of a split."""
+    """Return the samples of stream ``number`` of a split.
+
+    `train` has windows with texts, `test` annotations and wordless windows, and `val` all of them.
+    """
     rng = np.random.default_rng([settings.seed, *split.encode(), number])
+    lessons = list(_lessons(story, split, number, rng)) if split != "test" else []
     if split == "train":
-        return list(_lessons(story, split, number, rng))
+        return lessons
     annotations = list(_annotations(story, split, number, rng))
-    return with_windows(annotations, {media(split, number): story.seconds}, lengths=[WINDOW], stride=STRIDE)
+    length = {media(split, number): story.seconds}
+    return [*lessons, *with_windows(annotations, length, lengths=[WINDOW], stride=STRIDE)]
 
 
 def _annotations(story: Story, split: str, number: int, rng: np.random.Generator) -> Iterator[Sample]:

@@ -98,6 +98,8 @@ def test_every_training_window_has_a_text_and_at_most_a_third_shows_no_event(
     manifests: dict[str, list[Sample]],
 ) -> None:
     samples = manifests["train"]
+    lessons = [s for s in manifests["val"] if s.kind not in (STREAM, WINDOW)]
+    assert {s.kind for s in samples} >= {s.kind for s in lessons} >= {BACKGROUND, "pick up"}
     assert all(s.target and not s.query and s.role == "caption" for s in samples)
     assert len({(s.media, s.start) for s in samples}) == len(samples)
     kinds = Counter(s.kind for s in samples)
