@@ -31,7 +31,7 @@ def with_decoder(recipe: dict[str, Any], decoder: str | Path) -> dict[str, Any]:
         RecipeError: There is no such decoder, or the objective takes none.
     """
     part = _part(decoder)
-    objective = objective_class(recipe)
+    objective: Any = objective_class(recipe)
     argument = arguments_of(objective).get("decoder")
     if argument is None or argument.default is REQUIRED:
         speaks = GENERATE in objective.abilities
