@@ -8,6 +8,12 @@ import pytest
 from jepa_vl.__main__ import main
 
 ROOT = Path(__file__).parents[2]
+#: Sizes of the clips, which a recipe of streams has not, and its own instead.
+CLIPS = ("train", "val", "test", "novel")
+STREAMS = [
+    *("--data.train_streams", "2", "--data.val_streams", "1", "--data.test_streams", "2"),
+    *("--data.shortest", "10", "--data.longest", "10"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +32,15 @@ def command(
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
 
     def run(*words: str) -> int:
-        shrunk = words[0] in ("fit", "validate", "test", "predict") and "--help" not in words
-        return main([*words, *(shrink if shrunk else [])])
+        if words[0] not in ("fit", "validate", "test", "predict") or "--help" in words:
+            return main([*words])
+        sizes = _of_streams(shrink) if any("recipes/streams" in word for word in words) else shrink
+        return main([*words, *sizes])
 
     return run
+
+
+def _of_streams(shrink: list[str]) -> list[str]:
+    pairs = zip(shrink[::2], shrink[1::2], strict=True)
+    clips = {f"--data.{split}_clips" for split in CLIPS}
+    return [*(word for pair in pairs if pair[0] not in clips for word in pair), *STREAMS]

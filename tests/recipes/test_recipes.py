@@ -24,13 +24,16 @@ STARTS_FROM = {
     "decoder-smollm2": "quickstart",
     "sft": "pretrain",
     "sft-token": "pretrain-token",
+    "streams": "sft",
+    "streams-token": "sft-token",
 }
-MEASURES = {"decoder": {"captioning"}}
+MEASURES = {"decoder": {"captioning"}, "streams": {"streaming"}, "streams-token": {"streaming"}}
 Command = Callable[..., int]
 
 
 def make_first_run(name: str, command: Command) -> None:
     if name in STARTS_FROM:
+        make_first_run(STARTS_FROM[name], command)
         assert command("fit", "--config", f"recipes/{STARTS_FROM[name]}.yaml") == 0
 
 
@@ -115,10 +118,9 @@ def test_a_jepa_run_without_a_decoder_is_tested_with_each_and_refuses_one_of_ano
     assert "trained for another text encoder" in capsys.readouterr().err
 
 
-def test_fine_tuning_differs_between_twins_in_where_it_starts_only() -> None:
-    ours, twin = (
-        load_recipe([ROOT / "recipes" / f"{name}.yaml"], []).values for name in ("sft", "sft-token")
-    )
+@pytest.mark.parametrize("name", ["sft", "streams"])
+def test_fine_tuning_differs_between_twins_in_where_it_starts_only(name: str) -> None:
+    ours, twin = (load_recipe([ROOT / "recipes" / f"{n}.yaml"], []).values for n in (name, f"{name}-token"))
     differing = {key for key in ours.keys() | twin.keys() if ours.get(key) != twin.get(key)}
     assert differing == {"objective", "init_from"}
 
