@@ -32,16 +32,17 @@ def seconds_of(call: Callable[[Any], object], arguments: Sequence[Any], device: 
 def single_batches(objective: Objective, samples: SampleSet, positions: Sequence[int]) -> list[Batch]:
     """Return batches of one from frames, as a live stream has them: no cache, the encoder's work included.
 
-    None where the frames are not to be had.
+    None where frames are not to be had.
     """
-    collate = objective.collator()
-    found = []
+    items = []
     for position in positions[: MEASURED + 1]:
         frames = samples.frames(position)
-        if frames is None:
-            return []
-        found.append(collate([Item(samples.samples[position], position, video=frames)]).to(objective.device))
-    return found
+        if frames is not None:
+            items.append(Item(samples.samples[position], position, video=frames))
+    if not items:
+        return []
+    collate = objective.collator()
+    return [collate([item]).to(objective.device) for item in items]
 
 
 def rows_of(embeddings: Tensor) -> list[Tensor]:

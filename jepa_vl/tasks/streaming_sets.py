@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from jepa_vl.data.windows import STREAM
 from jepa_vl.errors import ManifestError
 from jepa_vl.sample import WINDOW, Sample
 from jepa_vl.streaming.base import EmbeddingStream
 
-STREAM = "stream"  # kind of the samples that say their target at their timestamps
 _MILLISECOND = 1e-3
 
 
