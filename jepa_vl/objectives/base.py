@@ -77,8 +77,13 @@ class Objective(LightningModule):
         """Say the target text of each of the B samples."""
         raise self._cannot(GENERATE)
 
-    def decode(self, embeddings: Tensor) -> list[str]:
-        """Say the texts that embeddings ``[B, E]`` of the shared space stand for, true or predicted ones."""
+    def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
+        """Say the texts that embeddings ``[B, E]`` of the shared space stand for, true or predicted ones.
+
+        Args:
+            embeddings: B unit vectors.
+            max_new_tokens: Length at which a text is cut; None for the decoder's own.
+        """
         raise self._cannot(DECODE)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

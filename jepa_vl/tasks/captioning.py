@@ -172,7 +172,7 @@ class CaptioningTask(IndexedTask):
         targets = [self.samples[i].target for i in leaders]
         new = [text for text in dict.fromkeys(targets) if text not in self._decoded]
         if new:
-            decoded = objective.decode(objective.embed_text(new))
+            decoded = objective.decode(objective.embed_text(new), max_new_tokens=self.max_new_tokens)
             self._decoded.update(zip(new, decoded, strict=True))
         return [self._decoded[text] for text in targets]
 

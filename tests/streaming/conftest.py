@@ -122,7 +122,7 @@ class SayColours(Objective):
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         return _with_brightness(torch.tensor([COLOURS[text] for text in texts]).float() / 255)
 
-    def decode(self, embeddings: Tensor) -> list[str]:
+    def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
         nearest = (embeddings @ self.embed_text(list(COLOURS)).T).argmax(dim=1)
         return [list(COLOURS)[i] for i in nearest.tolist()]
 

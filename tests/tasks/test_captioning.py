@@ -57,7 +57,7 @@ def talks(made: Any, *abilities: str) -> Any:
         assert batch.index.tolist() == batch.tokens[:, 0, 0].long().tolist()
         return [said_of(s) for s in batch.samples]
 
-    def decode(embeddings: torch.Tensor) -> list[str]:
+    def decode(embeddings: torch.Tensor, *, max_new_tokens: int | None = None) -> list[str]:
         bank = normalize(torch.stack([made.text[c] for c in CAPTIONS]), dim=-1)
         nearest = (embeddings @ bank.T).argmax(dim=1).tolist()
         return [CAPTIONS[i] if i % 2 else CAPTIONS[0] for i in nearest]  # half of them are lost

@@ -54,7 +54,7 @@ class Table(Objective):
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         return one_hot(torch.tensor([TEXTS.index(t) for t in texts]), len(TEXTS)).float()
 
-    def decode(self, embeddings: Tensor) -> list[str]:
+    def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
         self.decoded += len(embeddings)
         return [TEXTS[i] for i in embeddings.argmax(dim=1).tolist()]
 
