@@ -25,12 +25,14 @@ class Steps(Follower):
 
     def push(self, time: float, embedding: NDArray[np.float32]) -> Decode | None:
         """Decode where no later window is nearer to the middle of the interval."""
-        # the last interval whose middle is not nearer to the next window; a gap may take some
+        # the last interval whose middle is not nearer to the next window
         step = math.floor((time + self._stride / 2) / self._interval - 0.5 + 1e-6)
         if step < self._next:
             return None
         self._next = step + 1
         start = step * self._interval
+        if time >= start + self._interval:  # a gap has taken the interval
+            return None
         return Decode(
             at=time,
             decided=time + self._window / 2,
