@@ -37,7 +37,8 @@ class WhenNew(OnlinePolicy):
 
 class _WhenNew(Follower):
     def __init__(self, window: float) -> None:
-        self.window, self.last, self.score = window, None, 1.0
+        self.window, self.score = window, 1.0
+        self.last: NDArray[np.float32] | None = None
 
     def push(self, time: float, embedding: NDArray[np.float32]) -> Decode | None:
         self.score = 1.0 if self.last is None else 1 - float(self.last @ embedding)
