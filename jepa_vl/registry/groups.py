@@ -154,6 +154,30 @@ GROUPS: dict[str, Group] = {
                 "visla": "jepa_vl.readers.visla:VISLA",
             },
         ),
+        Group(
+            "policies",
+            ("policies",),
+            "jepa_vl.streaming.base:Policy",
+            {
+                "uniform": "jepa_vl.streaming.uniform:UniformPolicy",
+                "selective": "jepa_vl.streaming.selective:SelectivePolicy",
+                "coverage": "jepa_vl.streaming.covering:CoveragePolicy",
+                "online": "jepa_vl.streaming.online:TriggeredPolicy",
+                "random": "jepa_vl.streaming.random:RandomPolicy",
+                "oracle": "jepa_vl.streaming.oracle:OraclePolicy",
+            },
+        ),
+        Group(
+            "triggers",
+            ("trigger",),
+            "jepa_vl.streaming.trigger:Trigger",
+            {
+                "novelty": "jepa_vl.streaming.novelty:NoveltyTrigger",
+                "drift": "jepa_vl.streaming.drift:DriftTrigger",
+                "variance": "jepa_vl.streaming.variance:VarianceTrigger",
+                "change_point": "jepa_vl.streaming.change_point:ChangePointTrigger",
+            },
+        ),
         # not a class: a function that returns the folder of a Hugging Face model on this machine
         Group("weights", (), "jepa_vl.weights:WeightsSource"),
     )

@@ -21,6 +21,8 @@ from jepa_vl.losses.base import Loss
 from jepa_vl.objectives.base import Objective
 from jepa_vl.predictors.base import Predictor
 from jepa_vl.readers.base import Reader
+from jepa_vl.streaming.base import Policy
+from jepa_vl.streaming.trigger import Trigger
 from jepa_vl.tasks.base import Task
 from jepa_vl.text.base import TextEncoder
 from jepa_vl.vision.base import VisionEncoder
@@ -35,6 +37,8 @@ class MyObjective(Objective): ...
 class Data(SampleData): ...
 class MyTask(Task): ...
 class MyReader(Reader): ...
+class MyPolicy(Policy): ...
+class MyTrigger(Trigger): ...
 def weights(): return Path("there")
 """
 
@@ -49,6 +53,8 @@ TARGETS = {
     "data": "Data",
     "tasks": "MyTask",
     "readers": "MyReader",
+    "policies": "MyPolicy",
+    "triggers": "MyTrigger",
     "weights": "weights",
 }
 
