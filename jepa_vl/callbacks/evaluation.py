@@ -32,6 +32,7 @@ from jepa_vl.results import (
 )
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.tasks.base import Result, Task
+from jepa_vl.tasks.detailed import save_details
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class EvaluationCallback(Callback):
 
     During fit and ``validate`` it logs ``val/<task>/<metric>`` (``val/<task>/<group>/<metric>`` for a part
     of the samples) and ``val/score``, the mean of the tasks' headline numbers, by which the best checkpoint
-    is kept. On ``test`` it writes ``results.json`` and, sample by sample, ``outcomes.json`` to the run's
-    folder and prints a table for each set; a set whose clips are reduced to one frame becomes a baseline of
-    the set it was made from.
+    is kept. On ``test`` it writes ``results.json``, sample by sample ``outcomes.json``, and what tasks have
+    to say beyond that (`jepa_vl.tasks.detailed`) to the run's folder, and prints a table for each set; a set
+    whose clips are reduced to one frame becomes a baseline of the set it was made from.
 
     Args:
         tasks: What is measured; those that the objective has no ability for are left out, with a warning.
@@ -155,6 +156,7 @@ class EvaluationCallback(Callback):
                 self.run_dir / "results.json"
             )
             self.outcomes.save(self.run_dir / "outcomes.json")
+            save_details(self.run_dir, dict(self._running))
         self._print(trainer)
 
     # -- both

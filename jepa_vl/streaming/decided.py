@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_vl.streaming.base import Decode, EmbeddingStream, Policy
-from jepa_vl.streaming.quality import NONE, Floats, Ints, match, sweep
+from jepa_vl.streaming.quality import NONE, Floats, Ints, match, timed
 
 #: Number of the text of a decode on the s-th stream; equal numbers for equal texts.
 TextOf = Callable[[int, Decode], int]
@@ -58,17 +58,17 @@ def decide(
         text_of: Called for each decode that an annotation is compared with, and no other: a text costs more
             than a decision.
     """
-    sweeps = [sweep(policy, stream, rates) for stream in streams]
     found = []
-    for r, rate in enumerate(rates):
+    for rate in rates:
         texts: list[int] = []
-        matches = []
+        matches, clock = [], []
         for s, stream in enumerate(streams):
-            decodes = sweeps[s].decodes[r]
+            decodes, took = timed(policy, stream, rate)
             each = match(decodes, stream.events, tolerance=tolerance)
             number = {i: text_of(s, decodes[i]) for i in set(each.nearest.tolist()) - {NONE}}
             texts += [number.get(i, NONE) for i in each.nearest.tolist()]
             matches.append(each)
+            clock.append(took)
         found.append(
             Decided(
                 rate=rate,
@@ -76,7 +76,7 @@ def decide(
                 latency=np.concatenate([m.latency for m in matches]),
                 calls=np.array([m.calls for m in matches], dtype=np.float64),
                 about=np.array([m.about for m in matches], dtype=np.float64),
-                seconds=np.array([each.seconds[r] for each in sweeps]),
+                seconds=np.array(clock),
             )
         )
     return found

@@ -83,7 +83,9 @@ def compare(scores: Scores, policy: PolicyScores) -> Comparison:
     differences = [difference(mine, theirs, annotations, r) for r in range(len(scores.rates))]
     if theirs.quality[:, at].sum() <= 0:
         return Comparison(reference.label, {}, None, None, differences)
-    kinds: list[Spent] = ["calls", "decoding", "whole", "sparse"]
+    kinds: list[Spent] = ["calls", "decoding", "whole"]
+    if not reference.pooled:
+        kinds.append("sparse")
     savings: dict[Spent, Saving] = {}
     for kind in kinds:
         ours, uniform = scores.curve(policy, kind), scores.curve(reference, kind)

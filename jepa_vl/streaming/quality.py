@@ -78,28 +78,12 @@ def match(decodes: Sequence[Decode], seconds: Sequence[float], *, tolerance: flo
     )
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """What one policy decides on one stream, at each rate.
+def timed(policy: Policy, stream: EmbeddingStream, rate: float) -> tuple[list[Decode], float]:
+    """Return a policy's decodes of a stream, and the seconds of computing that they took.
 
-    Attributes:
-        decodes: By rate.
-        seconds: What each decision took ``[R]``, what is prepared once for all rates included in each.
+    Nothing is prepared: what a policy keeps of a stream for other rates, a tree say, is made for this one.
     """
-
-    decodes: list[list[Decode]]
-    seconds: Floats
-
-
-def sweep(policy: Policy, stream: EmbeddingStream, rates: Sequence[float]) -> Sweep:
-    """Ask a policy for its decodes at every rate, and measure its time."""
-    fresh = replace(stream)  # nothing is prepared for it, by another policy say
+    fresh = replace(stream)
     begin = time.perf_counter()
-    policy.decide(fresh, rates[0])
-    first = time.perf_counter() - begin
-    decodes, seconds = [], []
-    for rate in rates:
-        begin = time.perf_counter()
-        decodes.append(policy.decide(fresh, rate))
-        seconds.append(time.perf_counter() - begin)
-    return Sweep(decodes, np.array(seconds) + max(0.0, first - seconds[0]))
+    decodes = policy.decide(fresh, rate)
+    return decodes, time.perf_counter() - begin

@@ -20,7 +20,9 @@ from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, Objective
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.streaming.base import Decode, Policy
 from jepa_vl.streaming.cost import seconds_of, single_batches
+from jepa_vl.streaming.covering import CoveragePolicy
 from jepa_vl.streaming.judging import Sweep, Voice, score_embeddings, score_windows
+from jepa_vl.streaming.online import TriggeredPolicy
 from jepa_vl.streaming.oracle import OraclePolicy
 from jepa_vl.streaming.random import RandomPolicy
 from jepa_vl.streaming.scores import Scores
@@ -51,8 +53,9 @@ class StreamingTask(IndexedTask):
     says that of whole windows; policies that look at embeddings are left out for it.
 
     Args:
-        policies: What is compared; ``uniform`` must be among them. By default uniform and selective, each
-            with and without pooling, selective at the ``distinct`` point, and the bounds random and oracle.
+        policies: What is compared; ``uniform`` must be among them. By default uniform, selective
+            and coverage, each with and without pooling, online, and the bounds random and oracle. The
+            headline is about the first that is neither uniform nor a bound.
         rates: Decodes a second, in Hz; those of the paper's Fig 4 by default.
         reference_rate: The rate of ``uniform`` whose quality the others must reach with fewer decodes.
         shown_rates: Rates that have rows of results, 1 and 0.35 Hz by default; `details` has all.
@@ -278,7 +281,9 @@ def default_policies() -> list[Policy]:
         UniformPolicy(pooled=True),
         SelectivePolicy(),
         SelectivePolicy(pooled=True),
-        SelectivePolicy(point="distinct"),
+        CoveragePolicy(),
+        CoveragePolicy(pooled=True),
+        TriggeredPolicy(),
         RandomPolicy(),
         OraclePolicy(),
     ]

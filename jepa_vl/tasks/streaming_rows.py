@@ -40,7 +40,13 @@ SAVED: dict[Spent, str] = {
     "calls": "times fewer decodes at equal CIDEr",
     "decoding": "times less decoding time at equal CIDEr",
     "whole": "times less time at equal CIDEr",
-    "sparse": "times less time at equal CIDEr, uniform embedding only what it decodes",
+    "sparse": "times less time at equal CIDEr, sparse uniform",
+}
+SAVED_NOTES: dict[Spent, str] = {
+    "calls": "than uniform at the reference rate, by the fewest decodes that are as good",
+    "decoding": "deciding and decoding, one text at a time",
+    "whole": "every window embedded, one at a time, beside it",
+    "sparse": "every window embedded, but for uniform only those that it decodes",
 }
 NON_INFERIOR = "times fewer decodes at 99 % of equal CIDEr"
 BEHIND, WORST = "rates behind uniform", "CIDEr minus uniform's at the worst rate"
@@ -61,8 +67,8 @@ def rows(scores: Scores, task: str, shown_rates: Sequence[float], *, note: str =
     headline = scores.headline
     saved = comparisons[headline.label].savings.get("calls")
     if saved is not None:
-        first = _saving(task, SAVED["calls"], saved, n, "all")
-        first.note = "; ".join(filter(None, [_explained(scores, headline, saved), note]))
+        explained = "; ".join(filter(None, [_explained(scores, headline, saved), note]))
+        first = _row(task, SAVED["calls"], saved, n, "all", "number", explained)
         own = comparisons[headline.label].own
         first.baselines = {} if own is None else {"uniform": own.value}
         found.append(first)
@@ -101,9 +107,12 @@ def _explained(scores: Scores, policy: PolicyScores, saved: Saving) -> str:
 
 def _compared(scores: Scores, task: str, group: str, compared: Comparison) -> list[Result]:
     n = len(scores.stream)
-    found = [_saving(task, SAVED[kind], saved, n, group) for kind, saved in compared.savings.items()]
+    found = [
+        _saving(task, SAVED[kind], saved, n, group, SAVED_NOTES[kind])
+        for kind, saved in compared.savings.items()
+    ]
     if compared.non_inferior is not None:
-        found.insert(1, _saving(task, NON_INFERIOR, compared.non_inferior, n, group))
+        found.insert(1, _saving(task, NON_INFERIOR, compared.non_inferior, n, group, SAVED_NOTES["calls"]))
     worst = compared.differences[compared.worst]
     where = f"{scores.rates[compared.worst]:g} Hz, beside {compared.reference}"
     found.append(_row(task, WORST, worst, n, group, "points", where))
@@ -113,10 +122,11 @@ def _compared(scores: Scores, task: str, group: str, compared: Comparison) -> li
     return [*found, behind]
 
 
-def _saving(task: str, metric: str, saved: Saving, n: int, group: str) -> Result:
-    note = "0: not reached at any rate" if saved.value == 0 else ""
+def _saving(task: str, metric: str, saved: Saving, n: int, group: str, note: str) -> Result:
+    if saved.value == 0:
+        note = "0: not reached at any rate"
     if saved.beyond:
-        note = "at least: reached at the lowest rate"
+        note = f"{note}; at least: reached at the lowest rate"
     return _row(task, metric, saved, n, group, "number", note)
 
 

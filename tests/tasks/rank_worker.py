@@ -20,7 +20,6 @@ from jepa_vl.sample import CHOICE, Sample
 from jepa_vl.tasks.base import Task
 
 THINGS = ["ball", "key", "box", "door", "lamp"]
-OF_CLIPS = [name for name in registry.names("tasks") if name != "streaming"]  # that one takes whole streams
 ABILITIES = {"embeds": (EMBED, GENERATE, DECODE), "scores": (SCORE, GENERATE)}
 
 
@@ -86,7 +85,7 @@ def found_by_all(rank: int, size: int) -> dict[tuple[str, str], Any]:
     spec.loader.exec_module(conftest)
     n = len(samples())
     mine = [*range(n), *range(-n % size)][rank::size]
-    kinds = {name: registry.get("tasks", name) for name in OF_CLIPS}
+    kinds = {name: registry.get("tasks", name) for name in registry.names("tasks")}
     return {
         (name, how): found_by(kind, conftest, abilities, mine)
         for name, kind in kinds.items()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from jepa_vl import registry
 from jepa_vl.tasks.base import Result
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The ``compute`` method")]
@@ -67,7 +68,7 @@ def flat(row: Result) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["embeds", "scores"])
-@pytest.mark.parametrize("name", WORKER.OF_CLIPS)
+@pytest.mark.parametrize("name", registry.names("tasks"))
 def test_two_ranks_find_what_one_process_does(name: str, how: str, one: Any, two: list[Any]) -> None:
     """A sample on both ranks counts once, and no answer depends on what the other rank holds."""
     if (name, how) not in one:
