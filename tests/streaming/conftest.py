@@ -126,7 +126,7 @@ class SayColours(Objective):
         nearest = (embeddings @ self.embed_text(list(COLOURS)).T).argmax(dim=1)
         return [list(COLOURS)[i] for i in nearest.tolist()]
 
-    def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
+    def generate(self, batch: Batch, *, max_new_tokens: int | None = None) -> list[str]:
         return self.decode(self.embed_video(batch))
 
 
