@@ -110,7 +110,7 @@ def _reached(
         return np.take_along_axis(values, order, axis=1)
 
     quality = ordered(_mean(weights, policy.quality, annotations))
-    good = quality >= wanted[:, None] - 1e-12
+    good = (quality >= wanted[:, None] - 1e-12) & (ordered(calls) > 0)
     first = good.argmax(axis=1)
     before = (first - 1).clip(min=0)
     row = np.arange(len(wanted))

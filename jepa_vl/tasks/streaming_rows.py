@@ -66,7 +66,12 @@ def rows(scores: Scores, task: str, shown_rates: Sequence[float], *, note: str =
     comparisons = {p.label: compare(scores, p) for p in scores.policies}
     headline = scores.headline
     saved = comparisons[headline.label].savings.get("calls")
-    if saved is not None:
+    if headline.uniform:
+        at = scores.rates.index(scores.reference_rate)
+        of = mean_of(scores.by_stream(headline.at[at].cider), scores.annotations)
+        told = f"{headline.label} at {scores.reference_rate:g} Hz; no policy that chooses when was run"
+        found.append(_row(task, CIDER, of, n, "all", "points", "; ".join(filter(None, [told, note]))))
+    elif saved is not None:
         explained = "; ".join(filter(None, [_explained(scores, headline, saved), note]))
         first = _row(task, SAVED["calls"], saved, n, "all", "number", explained)
         own = comparisons[headline.label].own
@@ -74,7 +79,7 @@ def rows(scores: Scores, task: str, shown_rates: Sequence[float], *, note: str =
         found.append(first)
     for policy in scores.policies:
         if not policy.uniform:
-            found += _compared(scores, task, policy.label, comparisons[policy.label])
+            found += _compared(scores, task, policy, comparisons[policy.label])
     for policy in scores.policies:
         for judged in policy.at:
             if judged.decided.rate not in shown_rates:
@@ -105,12 +110,15 @@ def _explained(scores: Scores, policy: PolicyScores, saved: Saving) -> str:
     return f"{text}: at {saved.calls / seconds:.3g} Hz{', the lowest rate: at least' if saved.beyond else ''}"
 
 
-def _compared(scores: Scores, task: str, group: str, compared: Comparison) -> list[Result]:
-    n = len(scores.stream)
+def _compared(scores: Scores, task: str, policy: PolicyScores, compared: Comparison) -> list[Result]:
+    n, group = len(scores.stream), policy.label
     found = [
         _saving(task, SAVED[kind], saved, n, group, SAVED_NOTES[kind])
         for kind, saved in compared.savings.items()
+        if kind == "calls" or not policy.bound  # a bound is nothing to use, whatever time it takes
     ]
+    if policy.bound:
+        return found
     if compared.non_inferior is not None:
         found.insert(1, _saving(task, NON_INFERIOR, compared.non_inferior, n, group, SAVED_NOTES["calls"]))
     worst = compared.differences[compared.worst]

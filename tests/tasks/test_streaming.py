@@ -233,7 +233,10 @@ def test_a_model_that_only_generates_says_windows_at_every_uniform_step(
     samples, objective = world
     decoding = rows(run(task(), objective, samples))
     objective.abilities = frozenset({GENERATE, SCORE})
-    generating = rows(run(task(), objective, samples))
+    found = run(task(), objective, samples)
+    generating = rows(found)
+    assert (found[0].group, found[0].metric) == ("all", "CIDEr"), "there is nothing to save"
+    assert found[0].value == generating["uniform @ 1 Hz", "CIDEr"].value
     policies = {group.partition(" @ ")[0] for group, _ in generating if " @ " in group}
     assert policies == {"uniform", "random", "oracle"}
     for key, row in generating.items():
