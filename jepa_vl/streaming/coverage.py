@@ -72,7 +72,7 @@ class Coverage:
         self._between[np.triu_indices(n)] = -np.inf
         self._tail = (upto[:, n] - own).astype(np.float32)  # [n]
         self._best = own.astype(np.float32)  # [n], of the choices so far that end with p
-        self._previous: list[NDArray[np.int64]] = []  # for each further choice, the one before p
+        self._previous: list[NDArray[np.int32]] = []  # for each further choice, the one before p
         self._last: list[int] = []
         self._covered: list[float] = []
         self.n = n
@@ -85,8 +85,8 @@ class Coverage:
 
     def windows(self, number: int) -> list[int]:
         """Return the best choice of ``number`` windows, 0 to n, in order."""
-        if not number:
-            return []
+        if number in (0, self.n):
+            return list(range(number))
         self.covered(number)
         chosen = [self._last[number - 1]]
         for previous in reversed(self._previous[: number - 1]):
@@ -98,7 +98,7 @@ class Coverage:
             through = self._between + self._best  # [p, q]
             previous = through.argmax(axis=1)
             self._best = through[np.arange(self.n), previous]
-            self._previous.append(previous)
+            self._previous.append(previous.astype(np.int32))
         whole = self._best + self._tail
         self._last.append(int(whole.argmax()))
         self._covered.append(float(whole.max()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,7 +63,8 @@ class TriggeredPolicy(OnlinePolicy):
     @property
     def label(self) -> str:
         """``online``, the trigger, and what differs from the defaults."""
-        words = ["online", type(self.trigger).__name__.removesuffix("Trigger").lower()]
+        name = type(self.trigger).__name__.removesuffix("Trigger")
+        words = ["online", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()]
         if self.threshold is not None:
             words.append(f"threshold {self.threshold:g}")
         if self.settle != 0.5:

@@ -33,6 +33,8 @@ class OraclePolicy(Policy):
         """
         require_finite(stream)
         events = sorted(stream.events)
+        if not events:
+            return []
         number = min(stream.number(rate), len(events))
         chosen = [events[int((i + 0.5) * len(events) / number)] for i in range(number)]
         # several annotations may be nearest to one window
