@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import av
@@ -17,6 +18,7 @@ from jepa_vl.cli import stream as verb
 from jepa_vl.cli.stream import clock
 from jepa_vl.streaming import runner
 from jepa_vl.streaming.event import Event
+from jepa_vl.streaming.recording import Recording
 from jepa_vl.streaming.tally import Tally
 
 MODEL = ("--model", "runs/x")
@@ -34,7 +36,15 @@ class FakeRun:
         self.policy = SimpleNamespace(label="online, drift")
         self.tally = Tally(windows=119, decodes=3, gaps=2, behind=4, seconds=60.0, wall=12.0)
         self.tally.phases["encoder"] = 12.0
-        self.recording, self.reached = None, 60.0
+        self.recording: Recording | None = None
+        self.reached = 60.0
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Nothing is recorded."""
+
+    def embedded(self) -> str:
+        return "embedded"
 
     def __iter__(self) -> Iterator[Event]:
         for i, text in enumerate(["a red door", "a [bold]box[/bold]", "the end"]):
@@ -108,6 +118,30 @@ def test_options_reach_the_run() -> None:
     }
     assert FakeRun.options.items() >= expected.items()
     assert FakeRun.options["texts"] == ["a", "b"]
+
+
+def test_a_report_gets_what_was_said_and_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written: dict[str, Any] = {}
+
+    def write_report(path: Path, **content: Any) -> None:
+        written.update(content, path=path)
+
+    def recorded(run: FakeRun) -> None:
+        run.recording = Recording()
+        run.recording.scores, run.recording.thresholds = [0.1, 0.2], [0.5, 0.5]
+
+    stub: Any = ModuleType("jepa_vl.streaming.report")
+    stub.write_report = write_report
+    monkeypatch.setitem(sys.modules, "jepa_vl.streaming.report", stub)
+    monkeypatch.setattr(FakeRun, "prepare", recorded)
+    assert main(["stream", "walk.mp4", *MODEL, "--report", "a.html"]) == 0
+    assert FakeRun.options["record"]
+    assert (written["path"], written["title"], written["stream"]) == (Path("a.html"), "walk.mp4", "embedded")
+    assert [event.text for event in written["events"]][-1] == "the end"
+    assert (written["scores"], written["thresholds"], written["thumbnails"]) == ([0.1, 0.2], [0.5, 0.5], [])
+    assert (
+        written["facts"].items() >= {"windows": "119", "rate reached": "0.05 Hz", "model": "runs/x"}.items()
+    )
 
 
 @pytest.mark.parametrize(
