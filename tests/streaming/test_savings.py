@@ -33,7 +33,7 @@ REFERENCE = curve([1.0], [100.0])
 def test_the_quality_is_reached_where_it_was_put(quality: list[float], share: float, calls: float) -> None:
     found = saving(curve(quality, CALLS), REFERENCE, ONE, share=share)
     assert found.value == pytest.approx(100 / calls)
-    assert (found.low, found.high) == (pytest.approx(found.value), pytest.approx(found.value))
+    assert [found.low, found.high] == pytest.approx([found.value] * 2)
     assert found.calls == pytest.approx(3 * calls)
     assert not found.beyond
 
