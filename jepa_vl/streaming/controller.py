@@ -43,12 +43,10 @@ class RateController(Threshold):
     - ``debt`` is how many decodes were made more than p a window; it mends what the quantile gets wrong.
 
     The debt stays within ``±budget``. So no stretch holds more than ``2 · budget`` decodes beyond its
-    share, and a quiet hour is not made up for later. Scores of (nearly) nothing, those of a constant
-    picture, call for no decode however few there were: the rate is then not reached, as it should not be.
-    When the scene comes back, the level leaps to within a factor of exp(4) of the score.
-
-    The reached rate differs from p by at most ``budget`` decodes over the stream, except for quiet hours; and
-    p = 1 decodes every window.
+    share, and a quiet hour is not made up for later; what is then given up lowers the level instead. Scores
+    of (nearly) nothing, those of a constant picture, call for no decode however few there were: the rate is
+    then not reached, as it should not be. When the scene comes back, the level leaps to within a factor
+    of exp(6) of the score. p = 1 decodes every window.
 
     Args:
         rate: Decodes a second.
@@ -77,7 +75,9 @@ class RateController(Threshold):
     def exceeded(self, score: float) -> bool:
         """Take a score; whether it is above the threshold of the windows before it, and there is budget."""
         log_score = math.log(max(score, self.FLOOR))
-        self.debt = max(self.debt - self.share, -self.budget)
+        self.debt -= self.share
+        given_up = max(0.0, -self.budget - self.debt)
+        self.debt += given_up
         if self.share == 1.0:
             self.value = 0.0
             return True
@@ -87,7 +87,8 @@ class RateController(Threshold):
             return False
         self.value = math.exp(self.level + self.gain * self.debt)
         above = log_score > self.level
-        self.level = max(self.level + self.step * (above - self.share), log_score - 4.0, math.log(self.FLOOR))
+        moved = self.level + self.step * (above - self.share) - self.gain * given_up
+        self.level = max(moved, log_score - 6.0, math.log(self.FLOOR))
         return score > max(self.value, self.FLOOR) and self.debt < self.budget
 
     def decoded(self) -> None:

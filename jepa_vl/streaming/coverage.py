@@ -16,25 +16,24 @@ from jepa_vl.streaming.checks import require_finite
 BLOCK = 1000
 
 
-def novelty(stream: EmbeddingStream, seconds: float) -> NDArray[np.float64]:
-    """Return the weight of each window ``[n]``: its cosine distance from the mean of ``± seconds`` around it.
+def weigh(stream: EmbeddingStream, seconds: float, evenness: float) -> NDArray[np.float64]:
+    """Return the weight of each window ``[n]``: its novelty, and a share that every window has.
 
-    A stretch in which little happens has little weight, however long it is. With 0 seconds, and where
-    nothing happens at all, every window weighs 1.
+    The novelty is the cosine distance from the mean of ``± seconds`` around the window, so a stretch in which
+    little happens has little of it, however long it is. It is scaled to a mean of 1, and ``evenness`` is
+    added. With 0 seconds, and where nothing happens at all, windows weigh alike.
     """
     n = len(stream)
-    if not seconds:
-        return np.ones(n)
     rows = stream.embeddings.astype(np.float64)  # [n, E]
     total = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])  # [n + 1, E]
     first = np.searchsorted(stream.times, stream.times - seconds - 1e-9)
     stop = np.searchsorted(stream.times, stream.times + seconds + 1e-9)
     around = total[stop] - total[first]  # [n, E]
     norm = np.linalg.norm(around, axis=1)
-    cosine = np.einsum("ne,ne->n", rows, around) / np.maximum(norm, 1e-12)
-    weights = np.maximum(1 - cosine, 0.0)
+    novelty = np.maximum(1 - np.einsum("ne,ne->n", rows, around) / np.maximum(norm, 1e-12), 0.0)
+    mean = float(novelty.mean())
     # rounding is no novelty
-    return weights if weights.mean() > 1e-6 else np.ones(n)
+    return novelty / mean + evenness if mean > 1e-6 else np.ones(n)
 
 
 class Coverage:
@@ -114,6 +113,7 @@ class StreamCoverage:
     def __init__(self, stream: EmbeddingStream, weights: NDArray[np.float64], *, block: int = BLOCK) -> None:
         blocks = -(-len(stream) // block)
         cuts = np.linspace(0, len(stream), blocks + 1).astype(int).tolist()
+        self.weights = weights
         self._starts = cuts[:-1]
         self._blocks = [
             Coverage(stream.times[a:b], stream.embeddings[a:b], weights[a:b])
@@ -141,19 +141,19 @@ class StreamCoverage:
         ]
 
 
-def coverage_of(stream: EmbeddingStream, seconds: float) -> StreamCoverage:
+def coverage_of(stream: EmbeddingStream, seconds: float, evenness: float) -> StreamCoverage:
     """Return the coverage of a stream, made once however many rates ask for it.
 
     Raises:
         UserError: An embedding is not finite.
     """
-    key = id(stream), seconds
+    key = id(stream), seconds, evenness
     if key not in _made:
         require_finite(stream)
-        _made[key] = StreamCoverage(stream, novelty(stream, seconds))
+        _made[key] = StreamCoverage(stream, weigh(stream, seconds, evenness))
         weakref.finalize(stream, _made.pop, key, None)
     return _made[key]
 
 
-#: (id of a stream, seconds) → its coverage, as long as the stream lives.
-_made: dict[tuple[int, float], StreamCoverage] = {}
+#: (id of a stream, its weights' settings) → its coverage, as long as the stream lives.
+_made: dict[tuple[int, float, float], StreamCoverage] = {}

@@ -8,7 +8,7 @@ import numpy as np
 
 from jepa_vl.streaming.base import Decode, EmbeddingStream, Policy
 from jepa_vl.streaming.chosen import cells, decode_windows
-from jepa_vl.streaming.coverage import coverage_of, novelty
+from jepa_vl.streaming.coverage import coverage_of
 from jepa_vl.streaming.points import unit_mean
 
 
@@ -24,19 +24,23 @@ class CoveragePolicy(Policy):
     Here, of all choices of N windows, the one is taken that maximises the sum over windows of
     ``weight · cosine(window, chosen window nearest in time)``. Uniform decoding is one of these choices. The
     weight is the window's novelty, its distance from the mean of the seconds around it, so that a long
-    stretch of nothing counts little. It looks at the whole video before it decides.
+    stretch of nothing counts little, and a share for every window, for what is annotated though it lasts. It
+    looks at the whole video before it decides.
 
     Args:
         seconds: To either side of a window, over which its novelty is measured; 0 weighs all windows alike.
+        evenness: Weight that every window has beside its novelty, in mean novelties. Less finds more of what
+            is short and rare; more tells evenly what is there.
         pooled: Decode the mean direction, by the same weights, of the windows that a choice stands for.
     """
 
     causal = False
 
-    def __init__(self, *, seconds: float = 10.0, pooled: bool = False) -> None:
-        if seconds < 0:
-            raise ValueError(f"seconds must be 0 or more, got {seconds:g}")
+    def __init__(self, *, seconds: float = 10.0, evenness: float = 0.5, pooled: bool = False) -> None:
+        if seconds < 0 or evenness < 0:
+            raise ValueError(f"seconds and evenness must be 0 or more, got {seconds:g} and {evenness:g}")
         self.seconds = seconds
+        self.evenness = evenness
         self.pooled = pooled
 
     @property
@@ -45,6 +49,8 @@ class CoveragePolicy(Policy):
         words = ["coverage"]
         if self.seconds != 10:
             words.append(f"{self.seconds:g} s")
+        if self.evenness != 0.5:
+            words.append(f"evenness {self.evenness:g}")
         if self.pooled:
             words.append("pooled")
         return ", ".join(words)
@@ -55,11 +61,12 @@ class CoveragePolicy(Policy):
         Raises:
             UserError: An embedding is not finite.
         """
-        chosen = coverage_of(stream, self.seconds).windows(stream.number(rate))
+        coverage = coverage_of(stream, self.seconds, self.evenness)
+        chosen = coverage.windows(stream.number(rate))
         decodes = [dataclasses.replace(d, decided=stream.duration) for d in decode_windows(stream, chosen)]
         if not self.pooled:
             return decodes
-        rows = stream.embeddings * novelty(stream, self.seconds)[:, None].astype(np.float32)  # [n, E]
+        rows = stream.embeddings * coverage.weights[:, None].astype(np.float32)  # [n, E]
         stretches = cells(stream.times, chosen)
         return [
             dataclasses.replace(d, embedding=unit_mean(rows[start:stop]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jepa_vl.streaming.base import EmbeddingStream
-from jepa_vl.streaming.coverage import Coverage, StreamCoverage, novelty
+from jepa_vl.streaming.coverage import Coverage, StreamCoverage, weigh
 
 Make = Callable[..., tuple[EmbeddingStream, np.ndarray]]
 
@@ -52,7 +52,7 @@ def test_numbers_may_be_asked_for_in_any_order(make_stream: Make) -> None:
 
 def test_a_stream_in_blocks_covers_almost_as_much_as_the_whole(make_stream: Make) -> None:
     stream = make_stream(seconds=200, events=20)[0]
-    weights = novelty(stream, 10.0)
+    weights = weigh(stream, 10.0, 0.5)
     whole, parts = (StreamCoverage(stream, weights, block=b) for b in (1000, 100))
     for number in (1, 2, 10, 40, 150, len(stream)):
         windows = parts.windows(number)
@@ -61,21 +61,23 @@ def test_a_stream_in_blocks_covers_almost_as_much_as_the_whole(make_stream: Make
         assert covered(stream, weights, windows) >= (0.95 if number >= 10 else 0.5) * best
 
 
-def test_novelty_equals_a_loop_over_windows(make_stream: Make) -> None:
+def test_weights_equal_a_loop_over_windows(make_stream: Make) -> None:
     stream = make_stream(seconds=30, events=3)[0]
-    for weight, time, row in zip(novelty(stream, 4.0), stream.times, stream.embeddings, strict=True):
+    novelty = []
+    for time, row in zip(stream.times, stream.embeddings, strict=True):
         mean = stream.embeddings[np.abs(stream.times - time) <= 4.0].astype(np.float64).mean(axis=0)
-        assert weight == pytest.approx(1 - row @ mean / np.linalg.norm(mean), abs=1e-6)
+        novelty.append(1 - row @ mean / np.linalg.norm(mean))
+    np.testing.assert_allclose(weigh(stream, 4.0, 0.3), novelty / np.mean(novelty) + 0.3, atol=1e-5)
 
 
 def test_windows_weigh_alike_where_nothing_happens_or_no_seconds_are_given(make_stream: Make) -> None:
     stream = make_stream(seconds=30, events=3)[0]
-    np.testing.assert_array_equal(novelty(stream, 0.0), 1.0)
     still = replace(stream, embeddings=np.repeat(stream.embeddings[:1], len(stream), axis=0))
-    np.testing.assert_array_equal(novelty(still, 10.0), 1.0)
+    for weights in (weigh(stream, 0.0, 0.5), weigh(still, 10.0, 0.5)):
+        np.testing.assert_array_equal(weights, 1.0)
 
 
 def test_a_constant_stream_is_covered_by_any_number(make_stream: Make) -> None:
     stream = make_stream(seconds=10, events=1)[0]
     still = replace(stream, embeddings=np.repeat(stream.embeddings[:1], len(stream), axis=0))
-    assert len(StreamCoverage(still, novelty(still, 10.0)).windows(5)) == 5
+    assert len(StreamCoverage(still, weigh(still, 10.0, 0.5)).windows(5)) == 5

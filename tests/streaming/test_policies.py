@@ -191,7 +191,7 @@ def test_coverage_is_at_no_rate_behind_uniform_with_the_same_pooling(
             np.mean([told(s, directions, policy.decide(s, rate)) for s, directions in made])
             for policy in (CoveragePolicy(pooled=pooled), UniformPolicy(pooled=pooled))
         )
-        assert ours > theirs - 0.02, rate
+        assert ours > theirs - 0.01, rate
 
 
 def test_coverage_finds_short_events_in_a_long_drifting_stretch_of_nothing(make_stream: Make) -> None:
@@ -202,4 +202,4 @@ def test_coverage_finds_short_events_in_a_long_drifting_stretch_of_nothing(make_
         for p in (CoveragePolicy(), SelectivePolicy(), UniformPolicy())
     }
     assert told_by["coverage"] > told_by["selective"] + 0.15
-    assert told_by["coverage"] > told_by["uniform"] + 0.3
+    assert told_by["coverage"] > told_by["uniform"] + 0.25
