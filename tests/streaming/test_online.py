@@ -76,13 +76,14 @@ def test_two_streams_of_one_policy_do_not_disturb_each_other(make_stream: Make) 
 
 
 def test_an_event_is_told_by_its_own_window_and_not_the_first_that_touches_it() -> None:
-    stream = steady(60, [(20.7, 22.7), (40.7, 42.7)])
+    stream = steady(60, [(20.7, 22.7)])
     touched, settled = (
-        TriggeredPolicy(threshold=0.01, settle=s, min_gap=10.0).decide(stream, 0.1) for s in (0.0, 1.0)
+        TriggeredPolicy(threshold=0.01, settle=seconds).decide(stream, 0.1)[0] for seconds in (0.0, 1.0)
     )
-    for first, best, truth in zip(touched, settled, np.eye(4)[2:], strict=False):
-        assert first.embedding @ truth < 0.6
-        assert best.embedding @ truth > 0.9
+    assert (touched.at, touched.decided) == (20.5, 21.0)
+    assert touched.embedding[2] < 0.6
+    assert (settled.at, settled.decided) == (21.5, 22.0)
+    assert settled.embedding[2] > 0.9
 
 
 def test_the_median_latency_is_under_a_second(make_stream: Make) -> None:
