@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from jepa_vl.errors import UserError
-from jepa_vl.streaming import source as sources
 from jepa_vl.streaming.source import Source, open_source
 from jepa_vl.vision.base import Preprocessing
 
@@ -132,7 +131,7 @@ def test_what_is_not_there_is_said_with_what_is(write_video: Write, tmp_path: Pa
 
 
 def test_a_camera_that_is_not_there_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources.sys, "platform", "linux")
+    monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(UserError, match=r"no camera 'camera:77' \(/dev/video77\)"):
         open_source("camera:77")
 

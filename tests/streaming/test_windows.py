@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,11 @@ READ = Preprocessing(size=(8, 8), num_frames=4)
 def pictures(times: Iterable[float], *, duration: float = 0.0) -> Iterable[Picture]:
     """A picture says its number."""
     for number, at in enumerate(times):
-        yield Picture(at, duration, lambda _, number=number: torch.full((3, 8, 8), number % 256).byte())
+        yield Picture(at, duration, partial(says, number))
+
+
+def says(number: int, _: Preprocessing) -> torch.Tensor:
+    return torch.full((3, 8, 8), number % 256).byte()
 
 
 def cut(times: Iterable[float], *, window: float = 1.0, stride: float = 0.5) -> tuple[list[Window], Windows]:
@@ -114,11 +119,11 @@ def test_a_window_is_there_before_any_frame_after_it_is_read() -> None:
 def test_only_frames_that_a_window_wants_are_resized() -> None:
     resized = []
 
-    def fit(number: int) -> torch.Tensor:
+    def fit(number: int, read: Preprocessing) -> torch.Tensor:
         resized.append(number)
-        return torch.zeros(3, 8, 8).byte()
+        return says(number, read)
 
-    source = (Picture(i / 100, 0.01, lambda _, i=i: fit(i)) for i in range(1000))
+    source = (Picture(i / 100, 0.01, partial(fit, i)) for i in range(1000))
     windows = list(Windows(source, READ, window=1.0, stride=0.5))
     assert len(windows) == 19
     assert len(resized) == len(set(resized)) == 40  # four a second
