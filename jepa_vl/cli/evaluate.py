@@ -42,8 +42,8 @@ def main(argv: Sequence[str]) -> int:
         raise RecipeError("`jepa-vl evaluate` needs --suite SUITE, recipes/suites/babyai.yaml say")
     if not models:
         raise RecipeError(
-            "`jepa-vl evaluate` needs --model PATH: a run's folder, a checkpoint, an exported folder, a hub id "
-            "or a system's recipe"
+            "`jepa-vl evaluate` needs --model PATH: a run's folder, a checkpoint, an exported folder, a "
+            "hub id or a system's recipe"
         )
     from jepa_vl.cli.suite import evaluate
 
