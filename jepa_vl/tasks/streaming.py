@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,7 +61,7 @@ class StreamingTask(IndexedTask):
         reference_rate: The rate of ``uniform`` whose quality the others must reach with fewer decodes.
         shown_rates: Rates that have rows of results, 1 and 0.35 Hz by default; `details` has all.
         tolerance: How far from an annotation a decode may lie to be about it, in seconds.
-        max_new_tokens: Length at which what an objective generates is cut.
+        max_new_tokens: Length at which what an objective decodes or generates is cut.
 
     Raises:
         RecipeError: A number is out of its range, two policies have one label, or ``uniform`` is missing.
@@ -145,7 +146,8 @@ class StreamingTask(IndexedTask):
             UserError: The objective can neither decode embeddings nor generate.
         """
         first = self._voice is None
-        self._voice = Voice(objective.device, objective.decode, objective.embed_text)
+        decode = partial(objective.decode, max_new_tokens=self.max_new_tokens)
+        self._voice = Voice(objective.device, decode, objective.embed_text)
         at = [i for i, index in enumerate(batch.index.tolist()) if index in self._parts]
         if not self._streams:
             return

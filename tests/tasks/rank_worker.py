@@ -69,7 +69,7 @@ def found_by(kind: type[Task], conftest: Any, abilities: tuple[str, ...], index:
     video = {s.id: torch.randn(conftest.WIDTH, generator=generator) for s in everything}
     objective = conftest.Looked(video, vectors, *abilities)
     objective.generate = lambda batch, **_: [f"the {THINGS[len(s.id) % 5]}" for s in batch.samples]
-    objective.decode = lambda embeddings: [f"the {THINGS[int(e.argmax()) % 5]}" for e in embeddings]
+    objective.decode = lambda embeddings, **_: [f"the {THINGS[int(e.argmax()) % 5]}" for e in embeddings]
     task = kind()
     batches = [index[i : i + 3] for i in range(0, len(index), 3)]
     rows = conftest.evaluate(task, objective, everything, batches=batches, labels=THINGS, train=everything)

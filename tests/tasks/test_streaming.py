@@ -327,7 +327,7 @@ def test_an_objective_that_can_neither_decode_nor_generate_is_told_so(world: Any
 
 def test_a_model_that_is_never_right_saves_nothing(world: Any, run: Any) -> None:
     samples, objective = world
-    objective.decode = lambda embeddings: ["blah"] * len(embeddings)
+    objective.decode = lambda embeddings, **_: ["blah"] * len(embeddings)
     found = run(task(), objective, samples)
     assert not [row for row in found if row.metric.startswith("times")]
     assert all(row.value == 0 for row in found if row.metric == "CIDEr")
