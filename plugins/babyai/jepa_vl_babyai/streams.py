@@ -98,7 +98,10 @@ def tell(settings: StreamSettings, split: str, number: int) -> Story:
 
 
 def _joined(scenes: list[Scene], view: int) -> Story:
-    views, agents, moves, happenings = [], [], [], []
+    views: list[NDArray[np.uint8]] = []
+    agents: list[Place] = []
+    moves: list[str] = []
+    happenings: list[Happening] = []
     for scene in scenes:
         begun = len(agents)
         seen, places = film(scene, view)
