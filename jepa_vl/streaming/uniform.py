@@ -49,7 +49,8 @@ class UniformPolicy(Policy):
         pooled = self.pooled and stop > first
         last = max(nearest, stop - 1) if pooled else nearest
         return Decode(
-            at=middle if pooled else float(stream.times[nearest]),
+            # windows need not lie evenly about the interval's middle: what is said is said of their own
+            at=float(stream.times[first:stop].mean()) if pooled else float(stream.times[nearest]),
             decided=float(stream.times[last]) + stream.window / 2,
             start=float(start),
             end=float(end),
