@@ -16,24 +16,26 @@ from jepa_vl.streaming.checks import require_finite
 BLOCK = 1000
 
 
-def weigh(stream: EmbeddingStream, seconds: float, evenness: float) -> NDArray[np.float64]:
-    """Return the weight of each window ``[n]``: its novelty, and a share that every window has.
+def weigh(stream: EmbeddingStream, seconds: float | None, sharpness: float) -> NDArray[np.float64]:
+    """Return the weight of each window ``[n]``: its novelty to the power of ``sharpness``, 1 in the mean.
 
-    The novelty is the cosine distance from the mean of ``± seconds`` around the window, so a stretch in which
-    little happens has little of it, however long it is. It is scaled to a mean of 1, and ``evenness`` is
-    added. With 0 seconds, and where nothing happens at all, windows weigh alike.
+    The novelty is the cosine distance from the mean of ``± seconds`` around the window, of the whole stream
+    with None. So a stretch in which little happens has little of it, however long it is. Where nothing
+    happens at all, windows weigh alike.
     """
     n = len(stream)
     rows = stream.embeddings.astype(np.float64)  # [n, E]
     total = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])  # [n + 1, E]
-    first = np.searchsorted(stream.times, stream.times - seconds - 1e-9)
-    stop = np.searchsorted(stream.times, stream.times + seconds + 1e-9)
+    reach = stream.duration if seconds is None else seconds
+    first = np.searchsorted(stream.times, stream.times - reach - 1e-9)
+    stop = np.searchsorted(stream.times, stream.times + reach + 1e-9)
     around = total[stop] - total[first]  # [n, E]
     norm = np.linalg.norm(around, axis=1)
     novelty = np.maximum(1 - np.einsum("ne,ne->n", rows, around) / np.maximum(norm, 1e-12), 0.0)
-    mean = float(novelty.mean())
-    # rounding is no novelty
-    return novelty / mean + evenness if mean > 1e-6 else np.ones(n)
+    if novelty.mean() <= 1e-6:  # rounding is no novelty
+        return np.ones(n)
+    weights = (novelty / novelty.mean()) ** sharpness
+    return weights / weights.mean()
 
 
 class Coverage:
@@ -141,19 +143,19 @@ class StreamCoverage:
         ]
 
 
-def coverage_of(stream: EmbeddingStream, seconds: float, evenness: float) -> StreamCoverage:
+def coverage_of(stream: EmbeddingStream, seconds: float | None, sharpness: float) -> StreamCoverage:
     """Return the coverage of a stream, made once however many rates ask for it.
 
     Raises:
         UserError: An embedding is not finite.
     """
-    key = id(stream), seconds, evenness
+    key = id(stream), seconds, sharpness
     if key not in _made:
         require_finite(stream)
-        _made[key] = StreamCoverage(stream, weigh(stream, seconds, evenness))
+        _made[key] = StreamCoverage(stream, weigh(stream, seconds, sharpness))
         weakref.finalize(stream, _made.pop, key, None)
     return _made[key]
 
 
 #: (id of a stream, its weights' settings) → its coverage, as long as the stream lives.
-_made: dict[tuple[int, float, float], StreamCoverage] = {}
+_made: dict[tuple[int, float | None, float], StreamCoverage] = {}

@@ -23,34 +23,36 @@ class CoveragePolicy(Policy):
 
     Here, of all choices of N windows, the one is taken that maximises the sum over windows of
     ``weight · cosine(window, chosen window nearest in time)``. Uniform decoding is one of these choices. The
-    weight is the window's novelty, its distance from the mean of the seconds around it, so that a long
-    stretch of nothing counts little, and a share for every window, for what is annotated though it lasts. It
-    looks at the whole video before it decides.
+    weight is a power of the window's novelty, its distance from the stream's mean, so that a long stretch of
+    nothing counts little. It looks at the whole video before it decides.
 
     Args:
-        seconds: To either side of a window, over which its novelty is measured; 0 weighs all windows alike.
-        evenness: Weight that every window has beside its novelty, in mean novelties. Less finds more of what
-            is short and rare; more tells evenly what is there.
+        sharpness: Power of the novelty. 0 weighs all windows alike: what lasts is told. The higher, the more
+            the choice is for what is brief and rare; 4 to 8 where an event takes a window or two.
+        seconds: To either side of a window, over which the mean is taken that it is compared with; the
+            whole stream by default. Some 10 s where the background itself changes with time.
         pooled: Decode the mean direction, by the same weights, of the windows that a choice stands for.
     """
 
     causal = False
 
-    def __init__(self, *, seconds: float = 10.0, evenness: float = 0.5, pooled: bool = False) -> None:
-        if seconds < 0 or evenness < 0:
-            raise ValueError(f"seconds and evenness must be 0 or more, got {seconds:g} and {evenness:g}")
+    def __init__(self, *, sharpness: float = 2.0, seconds: float | None = None, pooled: bool = False) -> None:
+        if sharpness < 0 or (seconds is not None and seconds <= 0):
+            raise ValueError(
+                f"sharpness must be 0 or more and seconds above 0, got {sharpness:g} and {seconds}"
+            )
+        self.sharpness = sharpness
         self.seconds = seconds
-        self.evenness = evenness
         self.pooled = pooled
 
     @property
     def label(self) -> str:
         """``coverage``, then what differs from the defaults."""
         words = ["coverage"]
-        if self.seconds != 10:
+        if self.sharpness != 2:
+            words.append(f"sharpness {self.sharpness:g}")
+        if self.seconds is not None:
             words.append(f"{self.seconds:g} s")
-        if self.evenness != 0.5:
-            words.append(f"evenness {self.evenness:g}")
         if self.pooled:
             words.append("pooled")
         return ", ".join(words)
@@ -61,7 +63,7 @@ class CoveragePolicy(Policy):
         Raises:
             UserError: An embedding is not finite.
         """
-        coverage = coverage_of(stream, self.seconds, self.evenness)
+        coverage = coverage_of(stream, self.seconds, self.sharpness)
         chosen = coverage.windows(stream.number(rate))
         decodes = [dataclasses.replace(d, decided=stream.duration) for d in decode_windows(stream, chosen)]
         if not self.pooled:

@@ -52,7 +52,7 @@ def test_numbers_may_be_asked_for_in_any_order(make_stream: Make) -> None:
 
 def test_a_stream_in_blocks_covers_almost_as_much_as_the_whole(make_stream: Make) -> None:
     stream = make_stream(seconds=200, events=20)[0]
-    weights = weigh(stream, 10.0, 0.5)
+    weights = weigh(stream, 10.0, 1.0)
     whole, parts = (StreamCoverage(stream, weights, block=b) for b in (1000, 100))
     for number in (1, 2, 10, 40, 150, len(stream)):
         windows = parts.windows(number)
@@ -63,21 +63,24 @@ def test_a_stream_in_blocks_covers_almost_as_much_as_the_whole(make_stream: Make
 
 def test_weights_equal_a_loop_over_windows(make_stream: Make) -> None:
     stream = make_stream(seconds=30, events=3)[0]
-    novelty = []
+    novelty, whole = [], []
     for time, row in zip(stream.times, stream.embeddings, strict=True):
         mean = stream.embeddings[np.abs(stream.times - time) <= 4.0].astype(np.float64).mean(axis=0)
-        novelty.append(1 - row @ mean / np.linalg.norm(mean))
-    np.testing.assert_allclose(weigh(stream, 4.0, 0.3), novelty / np.mean(novelty) + 0.3, atol=1e-5)
+        novelty.append((1 - row @ mean / np.linalg.norm(mean)) ** 3)
+        mean = stream.embeddings.astype(np.float64).mean(axis=0)
+        whole.append(1 - row @ mean / np.linalg.norm(mean))
+    np.testing.assert_allclose(weigh(stream, 4.0, 3.0), novelty / np.mean(novelty), atol=1e-5)
+    np.testing.assert_allclose(weigh(stream, None, 1.0), whole / np.mean(whole), atol=1e-5)
 
 
-def test_windows_weigh_alike_where_nothing_happens_or_no_seconds_are_given(make_stream: Make) -> None:
+def test_windows_weigh_alike_where_nothing_happens_or_novelty_does_not_count(make_stream: Make) -> None:
     stream = make_stream(seconds=30, events=3)[0]
     still = replace(stream, embeddings=np.repeat(stream.embeddings[:1], len(stream), axis=0))
-    for weights in (weigh(stream, 0.0, 0.5), weigh(still, 10.0, 0.5)):
+    for weights in (weigh(stream, None, 0.0), weigh(still, None, 2.0)):
         np.testing.assert_array_equal(weights, 1.0)
 
 
 def test_a_constant_stream_is_covered_by_any_number(make_stream: Make) -> None:
     stream = make_stream(seconds=10, events=1)[0]
     still = replace(stream, embeddings=np.repeat(stream.embeddings[:1], len(stream), axis=0))
-    assert len(StreamCoverage(still, weigh(still, 10.0, 0.5)).windows(5)) == 5
+    assert len(StreamCoverage(still, weigh(still, None, 2.0)).windows(5)) == 5
