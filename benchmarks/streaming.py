@@ -32,12 +32,12 @@ from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, Collator, Objective
 from jepa_vl.objectives.collate import Collate
 from jepa_vl.sample import Batch, TextTokens
 from jepa_vl.streaming.base import Follower
-from jepa_vl.streaming.encoding import WindowEncoder
-from jepa_vl.streaming.online import TriggeredPolicy
-from jepa_vl.streaming.source import open_source
-from jepa_vl.streaming.steps import Steps
-from jepa_vl.streaming.tally import PHASES, Tally
-from jepa_vl.streaming.windows import Windows
+from jepa_vl.streaming.live.encoding import WindowEncoder
+from jepa_vl.streaming.live.source import open_source
+from jepa_vl.streaming.live.steps import Steps
+from jepa_vl.streaming.live.tally import PHASES, Tally
+from jepa_vl.streaming.live.windows import Windows
+from jepa_vl.streaming.policies.online import TriggeredPolicy
 from jepa_vl.use import Model
 from jepa_vl.vision.base import Preprocessing, VisionEncoder
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jepa_vl.streaming.runner import stream
+    from jepa_vl.streaming.live.runner import stream
     from jepa_vl.use import Model, load
 
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ __all__ = ["Model", "__version__", "load", "stream"]
 def __getattr__(name: str) -> Any:
     """Import what is used when it is used."""
     if name == "stream":
-        from jepa_vl.streaming.runner import stream
+        from jepa_vl.streaming.live.runner import stream
 
         return stream
     if name in ("Model", "load"):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jepa_vl.streaming.event import Event
-    from jepa_vl.streaming.runner import StreamRun
-    from jepa_vl.streaming.writers import Writer
+    from jepa_vl.streaming.live.runner import StreamRun
+    from jepa_vl.streaming.live.writers import Writer
 
 STOPPED = 130  # exit status of a command that Ctrl-C has ended
 
@@ -33,10 +33,10 @@ def main(argv: Sequence[str]) -> int:
     if asked_for_help(parser, argv):
         return 0
     arguments = parser.parse_args(list(argv))
-    from jepa_vl.streaming.choice import choose_rate
-    from jepa_vl.streaming.source import open_source
-    from jepa_vl.streaming.windows import check_windows
-    from jepa_vl.streaming.writers import check_outputs
+    from jepa_vl.streaming.live.choice import choose_rate
+    from jepa_vl.streaming.live.source import open_source
+    from jepa_vl.streaming.live.windows import check_windows
+    from jepa_vl.streaming.live.writers import check_outputs
 
     # what is wrong is said before the model is loaded, which takes seconds
     outputs = [Path(name) for name in arguments.output]
@@ -48,8 +48,8 @@ def main(argv: Sequence[str]) -> int:
     choose_rate(arguments.rate, arguments.threshold, arguments.stride)
     allowed = None if arguments.texts is None else texts("--texts", arguments.texts)
     source = open_source(arguments.video, timeout=arguments.timeout)
-    from jepa_vl.streaming.runner import StreamRun
-    from jepa_vl.streaming.writers import open_writer
+    from jepa_vl.streaming.live.runner import StreamRun
+    from jepa_vl.streaming.live.writers import open_writer
 
     run = StreamRun(
         load_model(arguments),

@@ -18,10 +18,10 @@ from jepa_vl.data.progress import track
 from jepa_vl.errors import UserError
 from jepa_vl.objectives.base import EMBED
 from jepa_vl.streaming.base import EmbeddingStream
-from jepa_vl.streaming.encoding import WindowEncoder
-from jepa_vl.streaming.source import Source, open_source
-from jepa_vl.streaming.tally import Tally
-from jepa_vl.streaming.windows import Windows, check_windows
+from jepa_vl.streaming.live.encoding import WindowEncoder
+from jepa_vl.streaming.live.source import Source, open_source
+from jepa_vl.streaming.live.tally import Tally
+from jepa_vl.streaming.live.windows import Windows, check_windows
 from jepa_vl.use.abilities import need
 from jepa_vl.use.identity import identity
 

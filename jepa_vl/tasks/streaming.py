@@ -20,15 +20,15 @@ from jepa_vl.metrics.text_state import pack, unpack
 from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, Objective
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.streaming.base import Decode, Policy
-from jepa_vl.streaming.cost import seconds_of, single_batches
-from jepa_vl.streaming.covering import CoveragePolicy
-from jepa_vl.streaming.judging import Sweep, Voice, score_embeddings, score_windows
-from jepa_vl.streaming.online import TriggeredPolicy
-from jepa_vl.streaming.oracle import OraclePolicy
-from jepa_vl.streaming.random import RandomPolicy
-from jepa_vl.streaming.scores import Scores
-from jepa_vl.streaming.selective import SelectivePolicy
-from jepa_vl.streaming.uniform import UniformPolicy
+from jepa_vl.streaming.evaluation.cost import seconds_of, single_batches
+from jepa_vl.streaming.evaluation.judging import Sweep, Voice, score_embeddings, score_windows
+from jepa_vl.streaming.evaluation.scores import Scores
+from jepa_vl.streaming.policies.covering import CoveragePolicy
+from jepa_vl.streaming.policies.online import TriggeredPolicy
+from jepa_vl.streaming.policies.oracle import OraclePolicy
+from jepa_vl.streaming.policies.random import RandomPolicy
+from jepa_vl.streaming.policies.selective import SelectivePolicy
+from jepa_vl.streaming.policies.uniform import UniformPolicy
 from jepa_vl.tasks.base import Example, Result
 from jepa_vl.tasks.indexed import IndexedTask
 from jepa_vl.tasks.streaming_rows import details, rows

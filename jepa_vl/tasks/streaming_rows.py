@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jepa_vl.streaming.measures import (
+from jepa_vl.streaming.evaluation.measures import (
     CIDER,
     LATENCY,
     PRECISION,
@@ -17,8 +17,8 @@ from jepa_vl.streaming.measures import (
     compare,
     measures_of,
 )
-from jepa_vl.streaming.savings import Estimate, Saving, mean_of
-from jepa_vl.streaming.scores import PolicyScores, Scores, Spent
+from jepa_vl.streaming.evaluation.savings import Estimate, Saving, mean_of
+from jepa_vl.streaming.evaluation.scores import PolicyScores, Scores, Spent
 from jepa_vl.tasks.base import Result, Unit
 
 UNITS: dict[str, Unit] = {

@@ -16,10 +16,10 @@ import pytest
 from jepa_vl.__main__ import main
 from jepa_vl.cli import stream as verb
 from jepa_vl.cli.stream import clock
-from jepa_vl.streaming import runner
 from jepa_vl.streaming.event import Event
-from jepa_vl.streaming.recording import Recording
-from jepa_vl.streaming.tally import Tally
+from jepa_vl.streaming.live import runner
+from jepa_vl.streaming.live.recording import Recording
+from jepa_vl.streaming.live.tally import Tally
 
 MODEL = ("--model", "runs/x")
 

@@ -22,7 +22,7 @@ from jepa_vl.objectives.base import Objective
 from jepa_vl.predictors.base import Predictor
 from jepa_vl.readers.base import Reader
 from jepa_vl.streaming.base import Policy
-from jepa_vl.streaming.trigger import Trigger
+from jepa_vl.streaming.triggers.base import Trigger
 from jepa_vl.tasks.base import Task
 from jepa_vl.text.base import TextEncoder
 from jepa_vl.vision.base import VisionEncoder

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jepa_vl.streaming.curves import PAPER, PAPER_INTERVALS, load, main
-from jepa_vl.streaming.decided import Decided
-from jepa_vl.streaming.scores import Bound, Cost, Judged, PolicyScores, Scores
+from jepa_vl.streaming.evaluation.decided import Decided
+from jepa_vl.streaming.evaluation.scores import Bound, Cost, Judged, PolicyScores, Scores
 from jepa_vl.tasks.streaming import RATES
 from jepa_vl.tasks.streaming_rows import details
 

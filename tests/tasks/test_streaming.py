@@ -18,9 +18,9 @@ from jepa_vl.metrics.caption_tokens import tokenize
 from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, SCORE, Collator, Objective
 from jepa_vl.sample import WINDOW, Batch, Sample
 from jepa_vl.streaming.base import Decode, EmbeddingStream, Policy
-from jepa_vl.streaming.oracle import OraclePolicy
-from jepa_vl.streaming.selective import SelectivePolicy
-from jepa_vl.streaming.uniform import UniformPolicy
+from jepa_vl.streaming.policies.oracle import OraclePolicy
+from jepa_vl.streaming.policies.selective import SelectivePolicy
+from jepa_vl.streaming.policies.uniform import UniformPolicy
 from jepa_vl.tasks.base import Result
 from jepa_vl.tasks.streaming import StreamingTask
 

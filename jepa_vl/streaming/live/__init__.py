@@ -1,0 +1,1 @@
+"""From a file or a camera to texts as the video goes on."""

@@ -1,0 +1,1 @@
+"""What online policies watch: scores of change, and the threshold that holds a rate."""
