@@ -58,8 +58,14 @@ def draw(record: Mapping[str, Any], target: Path, *, generative: Mapping[str, An
         record: See `load`.
         target: A file that matplotlib can write: ``.png``, ``.pdf``, ``.svg``.
         generative: The record of an objective that says the text of whole windows, to be drawn beside.
+
+    Raises:
+        UserError: matplotlib is not installed.
     """
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("curves need matplotlib: pip install 'jepa-vl[plots]'") from None
 
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     ours, paper = figure.subplots(1, 2)
