@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,14 @@ def test_segments_and_captions_lie_where_their_events_do(write: Write) -> None:
     ]
     colours = [colour for colour, *_ in bands]
     assert colours[0] == colours[2] != colours[1]
-    assert page.count("<tr data-event=") == 3
+    captions = re.findall(r'class="time">([\d:.]+)</td>.*?</i>(\w+)</td><td class="time">([\d:.–]+)<', page)
+    assert captions[1:] == [("0:09.5", "two", "0:07.5–0:10.0"), ("0:14.0", "one", "0:12.0–0:14.5")]
+
+
+def test_decisions_at_the_end_of_the_video_are_no_waits(write: Write) -> None:
+    online = [event(4.0), event(9.5)]
+    assert 'class="marks none"' not in write(events=online)
+    assert 'class="marks none"' in write(events=[replace(e, decided=20.0) for e in online])
 
 
 def test_thumbnails_come_back_as_they_were(write: Write) -> None:

@@ -35,7 +35,7 @@ function nearest(sorted, second) {
   return low > 0 && second - sorted[low - 1] <= sorted[low] - second ? low - 1 : low;
 }
 
-// seconds between marks of an axis, so that they stand `pixels` apart or more
+// seconds between the marks of an axis, which stand `pixels` apart or more
 function step(width, pixels) {
   const wanted = span * pixels / width;
   return [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200].find((s) => s >= wanted) || 14400;
@@ -62,14 +62,16 @@ function draw() {
     if (left < free || left + ratio * 72 > width) return;
     const image = make("img", frames);
     image.src = source;
-    image.style.left = left + "px";
+    image.style.left = percent(seconds[i]); // also right where the width changes, as in print
     free = left + ratio * 72 + 2;
   });
   data.events.forEach(([, start, end], i) => {
     const wide = (end - start) / span * width;
-    bands[i].classList.toggle("narrow", wide < 44);
+    bands[i].classList.toggle("narrow", wide < 56);
     bands[i].classList.toggle("tiny", wide < 5);
   });
+  inner.querySelector(".curve").classList.toggle("dense", times.length > width);
+  inner.querySelector(".marks").classList.toggle("dense", data.events.length * 8 > width);
   const below = one(".matrix .ticks");
   if (below) axis(below, square.clientWidth, 60);
 }
@@ -176,5 +178,4 @@ if (sources.length) {
     image.src = sources[nearest(seconds, data.events[i][0])];
   });
 }
-all("td[data-second]").forEach((cell) => { cell.textContent = clock(Number(cell.dataset.second), true); });
 draw();

@@ -18,6 +18,7 @@ from jepa_vl.streaming.base import EmbeddingStream
 from jepa_vl.streaming.event import Event
 from jepa_vl.streaming.report.curve import line, numbers, thinned, top
 from jepa_vl.streaming.report.similarity import VIRIDIS, extent, limits, picture, similarity
+from jepa_vl.use.sheet import clock
 
 COLOURS = 7  # of segments, --c0 to --c6 in page.css
 OUTLINES = 150  # segments that can still be told apart in the matrix
@@ -103,9 +104,11 @@ def _page(
         score=line(shares, known, height=height),
         threshold=line(shares, held, height=height),
         bands="\n".join(_band(e, colours[e.text], start, end) for e in events),
+        # what looks at the whole video first decides everything at its end: lines to there say nothing
+        wait_class="none" if len(events) > 1 and len({e.decided for e in events}) == 1 else "",
         marks="\n".join(_mark(e, start, end) for e in events),
         matrix=_matrix(stream, events, start, end),
-        captions="\n".join(_caption(number, e, colours[e.text]) for number, e in enumerate(events)),
+        captions="\n".join(_caption(e, colours[e.text]) for e in events),
         number=f"{len(events)} text{'' if len(events) == 1 else 's'}",
         data=_json(content),
     )
@@ -184,12 +187,12 @@ def _square(event: Event, start: float, end: float) -> str:
     return f'<rect class="under" {size}/><rect {size}/>'
 
 
-def _caption(number: int, event: Event, colour: int) -> str:
+def _caption(event: Event, colour: int) -> str:
     score = "" if event.score is None or not np.isfinite(event.score) else f"{event.score:.3f}"
     return (
-        f'<tr data-event="{number}"><td class="picture"></td>'
-        f'<td class="time" data-second="{event.time:.3f}">{event.time:.1f} s</td>'
+        f'<tr><td class="picture"></td>'
+        f'<td class="time">{clock(event.time)}</td>'
         f'<td class="text"><i class="c{colour}"></i>{escape(event.text)}</td>'
-        f'<td class="time">{event.start:.1f}–{event.end:.1f} s</td>'
+        f'<td class="time">{clock(event.start)}–{clock(event.end)}</td>'
         f'<td class="time">{score}</td><td class="time">{event.latency:+.1f} s</td></tr>'
     )
