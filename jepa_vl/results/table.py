@@ -49,8 +49,8 @@ def _of_task(title: str, rows: Sequence[Result]) -> Table:
         title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
     if groups != [ALL]:
-        table.add_column("of")
-    table.add_column("metric")
+        table.add_column("of", overflow="fold")
+    table.add_column("metric", overflow="fold")
     filled = [i for i in range(3, len(headings)) if any(line[i] for line in lines)]
     for i in filled:
         # a word a line where a baseline's name is longer than its numbers

@@ -101,9 +101,18 @@ def test_single_frame_sets_become_a_baseline(fake: ModuleType, tmp_path: Path) -
     assert "single frame" not in results.find("novel", "classification", "top-1").baselines
 
 
+@pytest.mark.parametrize("columns", ["80", "100", None])
 def test_every_set_gets_a_table_with_intervals_and_baselines(
-    fake: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fake: ModuleType,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str | None,
 ) -> None:
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
     data = fake.FakeData()
     fake.trainer_for(tmp_path / "run", data).test(fake.FakeObjective(), data)
     printed = capsys.readouterr().out
