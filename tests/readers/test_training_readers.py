@@ -23,6 +23,7 @@ from jepa_vl.readers.egoexo4d_atomic import EgoExo4DAtomic
 from jepa_vl.readers.plm_captions import PLMCaptions
 from jepa_vl.readers.webdataset import WebDataset
 from jepa_vl.readers.worldprediction_wm import WorldPredictionWM
+from jepa_vl.tasks.streaming_sets import annotated_streams
 
 Write = Callable[[str, Any], str]
 
@@ -120,6 +121,7 @@ def take(uid: str, scenario: str, **videos: Any) -> dict[str, Any]:
         "take_name": f"name_{uid}",
         "root_dir": f"takes/name_{uid}",
         "parent_task_name": scenario,
+        "duration_sec": 10.0,
         "frame_aligned_videos": videos,
     }
 
@@ -150,17 +152,29 @@ def atomic(write: Write, descriptions: dict[str, list[dict[str, Any]]], **more: 
 
 def test_atomic_descriptions_gather_the_seconds_of_a_text_over_annotators(write: Write) -> None:
     texts = [said("C stirs.", 9.0), said("C cuts.", 4.5), said("C stirs.", 2.25)]
-    samples = list(atomic(write, {"t1": texts, "t2": texts}).samples())  # soccer is no procedure
+    every = list(atomic(write, {"t1": texts, "t2": texts}).samples())  # soccer is no procedure
+    samples = [s for s in every if s.kind == "stream"]
     assert [(s.target, s.timestamps) for s in samples] == [("C stirs.", (2.25, 9.0)), ("C cuts.", (4.5,))]
     assert {s.media for s in samples} == {"takes/name_t1/frame_aligned_videos/aria02_214-1.mp4"}
-    assert {(s.episode, s.kind) for s in samples} == {("t1", "stream")}
+    assert {s.episode for s in every} == {"t1"}
     every = atomic(write, {"t1": texts, "t2": texts}, scenarios=("Soccer",)).samples()
     assert {s.episode for s in every} == {"t2"}
 
 
+def test_atomic_descriptions_come_with_the_windows_of_their_takes(write: Write) -> None:
+    texts = [said("C stirs.", 9.75), said("C cuts.", 4.5), said("C waits.", 0.25)]
+    samples = list(atomic(write, {"t1": texts}, window=2.0, stride=0.5).samples())
+    clips = {s.target: (s.start, s.end) for s in samples if s.kind == "stream"}
+    assert clips == {"C stirs.": (8.75, 10.0), "C cuts.": (3.5, 5.5), "C waits.": (0.0, 2.0)}
+    windows = [(s.start, s.end) for s in samples if s.kind == "window"]
+    assert windows == [(0.5 * i, 0.5 * i + 2) for i in range(17)]
+    (stream,) = annotated_streams(samples, "val")
+    assert (stream.seconds, stream.texts) == ([0.25, 4.5, 9.75], ["C waits.", "C cuts.", "C stirs."])
+
+
 def test_atomic_descriptions_that_are_unsure_or_out_of_sight_are_left_out(write: Write) -> None:
     texts = [said("a", 1.0, unsure=True), said("b", 2.0, ego_visible=False), said("c", 3.0, unsure=None)]
-    assert [s.target for s in atomic(write, {"t1": texts}).samples()] == ["c"]
+    assert [s.target for s in atomic(write, {"t1": texts}).samples() if s.kind == "stream"] == ["c"]
 
 
 def test_atomic_descriptions_refuse_unknown_takes_and_takes_without_glasses(write: Write) -> None:
