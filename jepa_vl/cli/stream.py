@@ -148,6 +148,8 @@ def _follow(run: StreamRun, writers: Sequence[Writer], *, as_json: bool) -> tupl
 def _show(console: Console, event: Event) -> None:
     from rich.text import Text
 
+    from jepa_vl.use.clock import clock
+
     after = f"  +{event.latency:.1f} s"
     console.print(Text.assemble((f"{clock(event.time):>9}  ", "cyan"), event.text, (after, "dim")))
 
@@ -204,12 +206,3 @@ def _report(run: StreamRun, events: Sequence[Event], path: Path, *, model: str) 
         title=run.source.name,
         facts=facts,
     )
-
-
-def clock(seconds: float) -> str:
-    """Return ``1:02:03.4``, without hours where there are none."""
-    tenths = round(seconds * 10)
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    rest = f"{tenths // 10:02}.{tenths % 10}"
-    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"

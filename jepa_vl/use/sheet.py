@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from jepa_vl.data.video import MediaError, read_clip
+from jepa_vl.use.clock import clock
 from jepa_vl.use.searching import Hit
 from jepa_vl.vision.base import Preprocessing
 
@@ -65,15 +66,6 @@ def contact_sheet(text: str, hits: Sequence[Hit], *, about: str = "") -> str:
 </body>
 </html>
 """
-
-
-def clock(seconds: float) -> str:
-    """Return ``m:ss.s``, or ``h:mm:ss.s`` from an hour on."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    shown = f"{rest // 10:02d}.{rest % 10}"
-    return f"{hours}:{minutes:02d}:{shown}" if hours else f"{minutes}:{shown}"
 
 
 def when(hit: Hit) -> str:

@@ -15,11 +15,11 @@ import pytest
 
 from jepa_vl.__main__ import main
 from jepa_vl.cli import stream as verb
-from jepa_vl.cli.stream import clock
 from jepa_vl.streaming.event import Event
 from jepa_vl.streaming.live import runner
 from jepa_vl.streaming.live.recording import Recording
 from jepa_vl.streaming.live.tally import Tally
+from jepa_vl.use.clock import clock
 
 MODEL = ("--model", "runs/x")
 

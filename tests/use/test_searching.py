@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from jepa_vl.use import vectors
+from jepa_vl.use.clock import clock
 from jepa_vl.use.gallery import About, Gallery, Media
 from jepa_vl.use.searching import Hit, Searcher
-from jepa_vl.use.sheet import clock, contact_sheet
+from jepa_vl.use.sheet import contact_sheet
 
 
 def make(folder: Path, files: dict[str, tuple[list[tuple[float, float]], np.ndarray]]) -> Searcher:

@@ -18,7 +18,7 @@ from jepa_vl.streaming.base import EmbeddingStream
 from jepa_vl.streaming.event import Event
 from jepa_vl.streaming.report.curve import line, numbers, thinned, top
 from jepa_vl.streaming.report.similarity import VIRIDIS, extent, limits, picture, similarity
-from jepa_vl.use.sheet import clock
+from jepa_vl.use.clock import clock
 
 COLOURS = 7  # of segments, --c0 to --c6 in page.css
 OUTLINES = 150  # segments that can still be told apart in the matrix
