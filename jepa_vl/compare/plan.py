@@ -50,7 +50,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How each arm's value of one key is chosen, by the same rule: the best ``val/score`` at a part of the budget.
+    """How each arm's value of one key is chosen, by one rule: the best ``val/score`` at a part of the budget.
 
     Attributes:
         key: Dotted key, ``objective.optimizer.lr``.
