@@ -42,6 +42,8 @@ class ManifestData(SampleData):
             or source of the samples; what is not named is left out. All samples alike by default.
         val_limit: Most samples to validate on during training, chosen at random once; None for all. The
             clips that they refer to (choices, and windows of a moment's video) come in addition.
+        test_limit: Most samples of each test split to test on, chosen likewise; None for all. For results
+            that are to be had often: final ones are of the whole split.
         seed: Of the order of the training batches.
     """
 
@@ -61,6 +63,7 @@ class ManifestData(SampleData):
         max_bad_media: int = 0,
         mixture: dict[str, float] | None = None,
         val_limit: int | None = None,
+        test_limit: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -68,6 +71,7 @@ class ManifestData(SampleData):
             "batch_size": batch_size,
             "eval_batch_size": eval_batch_size,
             "val_limit": val_limit,
+            "test_limit": test_limit,
         }.items():
             if value is not None and value < 1:
                 raise RecipeError(f"data.{name} must be at least 1, found {value}")
@@ -87,6 +91,7 @@ class ManifestData(SampleData):
         self.max_bad_media = max_bad_media
         self.mixture = mixture
         self.val_limit = val_limit
+        self.test_limit = test_limit
         self.seed = seed
 
         self._stage: str | None = None
@@ -188,8 +193,7 @@ class ManifestData(SampleData):
         Its tokens come from the cache if `prepare_data` made one; its media are decoded otherwise.
         """
         if name not in self._sets:
-            short = self._stage == "fit" and name in self.val_sets
-            self._sets[name], bad = self._maker.make(name, limit=self.val_limit if short else None)
+            self._sets[name], bad = self._maker.make(name, limit=self._limit(name))
             self._bad.update(bad)
         return self._sets[name]
 
@@ -215,6 +219,12 @@ class ManifestData(SampleData):
         return [self._eval_loader(name) for name in self.test_splits]
 
     # --- how
+
+    def _limit(self, name: str) -> int | None:
+        """How many samples of a set this stage wants; None for all."""
+        if self._stage == "fit":
+            return self.val_limit if name in self.val_sets else None
+        return self.test_limit if self._stage == "test" and name in self.test_sets else None
 
     @property
     def catalogue(self) -> Catalogue:

@@ -118,6 +118,16 @@ def test_validation_in_a_fit_is_small_and_the_same_for_every_seed(
     assert len(whole.sample_set("val")) == 18
 
 
+def test_a_limited_test_draws_the_same_samples_with_and_without_motion(
+    make_manifest: MakeManifest, objective: Any
+) -> None:
+    data = attached(objective, "test", manifest=str(make_manifest(test=9)), test_limit=5)
+    chosen = [s.id for s in data.sample_set("test").samples]
+    assert len(chosen) == 5
+    assert [s.id for s in data.sample_set("test/single-frame").samples] == chosen
+    assert len(data.sample_set("train")) == 12  # nothing else is shortened
+
+
 def test_a_subclass_makes_its_data_first(make_manifest: MakeManifest, objective: Any, tmp_path: Path) -> None:
     class Made(ManifestData):
         def make(self) -> None:
@@ -239,7 +249,13 @@ def test_a_run_ended_by_max_steps_goes_on_with_the_next_batches(
 
 def test_wrong_settings_name_their_key(make_manifest: MakeManifest, objective: Any) -> None:
     path = str(make_manifest())
-    for key, value in {"batch_size": 0, "val_limit": 0, "num_workers": -1, "max_bad_media": -2}.items():
+    for key, value in {
+        "batch_size": 0,
+        "val_limit": 0,
+        "test_limit": 0,
+        "num_workers": -1,
+        "max_bad_media": -2,
+    }.items():
         with pytest.raises(RecipeError, match=rf"data\.{key} .* found {value}"):
             ManifestData(**{"manifest": path, key: value})
     with pytest.raises(RecipeError, match=r"data\.test_splits names the split 'tset'.*did you mean 'test'"):
