@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from jepa_vl_babyai.events import Clip, Thing
+from jepa_vl_babyai.meaning import Meaning
 
 PLURAL = {"ball": "balls", "box": "boxes", "key": "keys", "door": "doors"}
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 #: Ways to say a verb; a clip always gets the same one.
-_SAYINGS: dict[str, tuple[str, ...]] = {
+SAYINGS: dict[str, tuple[str, ...]] = {
     "go to": ("goes to {it}", "walks up to {it}", "approaches {it}"),
     "pick up": ("picks up {it}", "takes {it}", "lifts {it}"),
     "drop": ("drops {it}", "puts down {it}", "lets go of {it}"),
@@ -36,7 +37,7 @@ def class_name(clip: Clip) -> str:
 def caption(clip: Clip, choice: int) -> str:
     """Say what happens; ``choice``, any number, picks among ways to say the same."""
     event = clip.event
-    sayings = _SAYINGS[event.verb]
+    sayings = SAYINGS[event.verb]
     other = the(event.beside) if event.beside else ""
     deed = sayings[choice % len(sayings)].format(it=the(event.thing), other=other)
     if not clip.turn:
@@ -59,4 +60,4 @@ def scene(clip: Clip) -> str:
 def meaning(clip: Clip) -> str:
     """Return what two captions share exactly when they say the same."""
     event = clip.event
-    return "|".join((event.verb, *event.thing, *(event.beside or ()), clip.turn))
+    return str(Meaning(event.verb, event.thing, event.beside, clip.turn))
