@@ -38,6 +38,14 @@ class Recipe:
                 return self.places[key[:end]]
         return ""
 
+    def below(self, key: Key) -> Recipe:
+        """Return the mapping at ``key`` as a recipe of its own, whose messages name the same places."""
+        values: Any = self.values
+        for word in key:
+            values = values[word]
+        places = {k[len(key) :]: place for k, place in self.places.items() if k[: len(key)] == key}
+        return Recipe(values or {}, places)
+
     def replace_places(self, key: Key, places: dict[Key, str]) -> None:
         """Forget where ``key`` and what is under it stood, and take ``places`` instead."""
         for old in [k for k in self.places if k[: len(key)] == key]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,30 @@ def load_recipe(configs: Sequence[str | Path], overrides: Sequence[tuple[str, st
     for name, text in overrides:
         _override(recipe, name, text)
     return recipe
+
+
+def lay_over(base: Recipe, top: Recipe) -> Recipe:
+    """Return ``top`` over ``base`` by the same rules; both stay as they are."""
+    merged = Recipe(copy.deepcopy(base.values), dict(base.places))
+    _merge(merged, top)
+    return merged
+
+
+def with_value(recipe: Recipe, name: str, value: Any, place: str) -> Recipe:
+    """Return the recipe with one more value, as the command line would set it.
+
+    Args:
+        recipe: Stays as it is.
+        name: Dotted key without ``init_args``, such as ``objective.optimizer.lr``.
+        value: Of the key.
+        place: Where it was said, for messages.
+
+    Raises:
+        RecipeError: The key cannot be set.
+    """
+    changed = Recipe(copy.deepcopy(recipe.values), dict(recipe.places))
+    _set(changed, name, value, place)
+    return changed
 
 
 def _with_imports(path: Path, above: tuple[Path, ...]) -> Recipe:
@@ -92,7 +117,6 @@ def _other_class(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def _override(recipe: Recipe, name: str, text: str) -> None:
-    """Set one dotted key; a part is descended into through its ``init_args``."""
     value = read_value(text)
     place = "command line"
     if name == "plugins":
@@ -100,13 +124,18 @@ def _override(recipe: Recipe, name: str, text: str) -> None:
         known = recipe.values.get("plugins", [])
         recipe.values["plugins"] = list(dict.fromkeys([*known, *added]))
         return
+    _set(recipe, name, value, place)
+
+
+def _set(recipe: Recipe, name: str, value: Any, place: str) -> None:
+    """Set one dotted key; a part is descended into through its ``init_args``."""
     words = name.split(".")
     here: Any = recipe.values
     key: Key = ()
     for word in words[:-1]:
-        here, key = _descend(recipe, here, key, word)
+        here, key = _descend(here, key, word)
         if not isinstance(here, dict | list):
-            raise RecipeError(f"command line: --{name}: '{dotted(key)}' is {here!r} and has no keys under it")
+            raise RecipeError(f"{place}: --{name}: '{dotted(key)}' is {here!r} and has no keys under it")
     holder, key = _into_part(here, key)
     last = _index(holder, words[-1], name)
     old = holder[last] if isinstance(holder, list) else holder.get(last)
@@ -118,7 +147,7 @@ def _override(recipe: Recipe, name: str, text: str) -> None:
     recipe.replace_places(key, {key: place})
 
 
-def _descend(recipe: Recipe, here: Any, key: Key, word: str) -> tuple[Any, Key]:
+def _descend(here: Any, key: Key, word: str) -> tuple[Any, Key]:
     holder, key = _into_part(here, key)
     index = _index(holder, word, ".".join(str(k) for k in (*key, word)))
     if isinstance(holder, dict):
@@ -130,7 +159,8 @@ def _descend(recipe: Recipe, here: Any, key: Key, word: str) -> tuple[Any, Key]:
 
 
 def _into_part(here: Any, key: Key) -> tuple[Any, Key]:
-    if isinstance(here, dict) and "class_path" in here:
+    # a part without a class yet is what several arms of a comparison share
+    if isinstance(here, dict) and ("class_path" in here or "init_args" in here):
         here["init_args"] = here.get("init_args") or {}
         return here["init_args"], (*key, "init_args")
     return here, key

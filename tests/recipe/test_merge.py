@@ -6,6 +6,7 @@ import pytest
 
 from jepa_vl.errors import RecipeError
 from jepa_vl.recipe import load_recipe
+from jepa_vl.recipe.merge import lay_over, with_value
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +117,20 @@ def test_a_recipe_can_be_told_on_the_command_line_alone() -> None:
         "objective": {"class_path": "jepa", "init_args": {"loss": "l1"}},
         "data": {"x": "1"},
     }
+
+
+def test_a_part_without_a_class_yet_takes_arguments_from_the_command_line() -> None:
+    write(base="objective: {init_args: {dim: 3}}\n")
+    recipe = load_recipe(["base.yaml"], [("objective.dim", "5")])
+    assert recipe.values == {"objective": {"init_args": {"dim": "5"}}}
+
+
+def test_laying_over_and_setting_leave_the_recipes_below_as_they_are() -> None:
+    write(base=PART, top="a: {objective: {init_args: {dim: 4}}}\n")
+    base, top = load_recipe(["base.yaml"]), load_recipe(["top.yaml"]).below(("a",))
+    merged = with_value(lay_over(base, top), "objective.loss", "l2", "here")
+    assert merged.values["objective"]["init_args"] == {"dim": 4, "loss": "l2"}
+    assert base.values["objective"]["init_args"] == {"dim": 3, "loss": "l1"}
+    assert merged.place(("objective", "init_args", "dim")) == "top.yaml:1"
+    assert merged.place(("objective", "init_args", "loss")) == "here"
+    assert merged.place(("objective", "class_path")) == "base.yaml:2"
