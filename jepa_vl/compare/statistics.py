@@ -1,0 +1,215 @@
+"""`summarise`: means with intervals, paired differences to the reference, and sample efficiency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from jepa_vl.compare.efficiency import efficiencies
+from jepa_vl.compare.gather import Gathered, Measured, Run, machine_words
+from jepa_vl.compare.plan import Arm, Metric
+from jepa_vl.compare.resampling import Resampled, Scores, interval, resample
+from jepa_vl.compare.scores import scores_of
+from jepa_vl.compare.summary import (
+    ArmSummary,
+    Axis,
+    Efficiency,
+    Estimate,
+    MetricSummary,
+    Point,
+    RunSummary,
+    Summary,
+    Verdict,
+)
+from jepa_vl.tasks.base import Result
+
+
+def summarise(gathered: Gathered) -> Summary:
+    """Return all numbers of a comparison."""
+    plan = gathered.comparison
+    known = {metric.name: row for metric in gathered.metrics if (row := _row(gathered, metric)) is not None}
+    metrics = [metric for metric in gathered.metrics if metric.name in known]
+    points = _points(gathered)
+    means, differences, ratios = [], [], []
+    for metric in metrics:
+        better = known[metric.name].higher_is_better
+        scores = [scores_of(gathered, metric, i) for i in range(len(plan.budgets))]
+        for arm in plan.arms:
+            for budget, at in zip(plan.budgets, scores, strict=True):
+                if arm.name not in at:
+                    continue
+                means.append(_mean(arm.name, metric.name, budget, at[arm.name]))
+                if arm.name != plan.reference and plan.reference in at:
+                    found = _difference(
+                        arm.name, metric.name, budget, at[arm.name], at[plan.reference], better
+                    )
+                    differences += [] if found is None else [found]
+            if arm.name != plan.reference:
+                ratios += _ratios(gathered, arm, metric, scores, points, better)
+    return Summary(
+        name=plan.name,
+        reference=plan.reference,
+        seeds=list(plan.seeds),
+        budgets=list(plan.budgets),
+        arms=[_arm(gathered, arm) for arm in plan.arms],
+        metrics=[_metric(metric, known[metric.name]) for metric in metrics],
+        points=points,
+        means=means,
+        differences=differences,
+        efficiencies=ratios,
+        runs=[_run(run) for run in gathered.runs],
+        machines=gathered.machines,
+        problems=list(gathered.problems),
+    )
+
+
+def verdict(low: float | None, high: float | None, *, higher_is_better: bool) -> Verdict:
+    """Say what the interval of a difference allows to be said."""
+    if low is None or high is None or low <= 0 <= high:
+        return "cannot be told"
+    return "better" if (low > 0) == higher_is_better else "worse"
+
+
+def _mean(arm: str, metric: str, budget: float, scores: Scores) -> Estimate:
+    values = dict(zip(scores.seeds, scores.values.tolist(), strict=True))
+    return _estimate(arm, metric, budget, resample(scores), values)
+
+
+def _difference(
+    arm: str, metric: str, budget: float, ours: Scores, reference: Scores, higher_is_better: bool
+) -> Estimate | None:
+    """Subtract seed by seed and episode by episode; None where the arms share no seed."""
+    common = tuple(seed for seed in ours.seeds if seed in reference.seeds)
+    if not common:
+        return None
+    ours, reference = ours.of(common), reference.of(common)
+    values = dict(zip(common, (ours.values - reference.values).tolist(), strict=True))
+    found = _estimate(arm, metric, budget, resample(ours) - resample(reference), values)
+    found.verdict = verdict(found.low, found.high, higher_is_better=higher_is_better)
+    return found
+
+
+def _estimate(arm: str, metric: str, budget: float, of: Resampled, values: dict[int, float]) -> Estimate:
+    low, high = interval(of) or (None, None)
+    return Estimate(
+        arm=arm,
+        metric=metric,
+        budget=budget,
+        value=of.estimate,
+        low=low,
+        high=high,
+        over=of.over,
+        values=values,
+        n_episodes=of.episodes if of.episodes > 1 else 0,
+    )
+
+
+def _ratios(
+    gathered: Gathered,
+    arm: Arm,
+    metric: Metric,
+    scores: list[dict[str, Scores]],
+    points: list[Point],
+    higher_is_better: bool,
+) -> list[Efficiency]:
+    plan = gathered.comparison
+    at = {(point.arm, point.budget): point for point in points}
+
+    def along(name: str, of: Callable[[Point], float]) -> list[float]:
+        there = [at.get((name, budget)) for budget in plan.budgets]
+        return [0.0 if point is None else of(point) for point in there]
+
+    axes: Mapping[Axis, Callable[[Point], float]] = {
+        "samples": lambda point: point.samples,
+        "seconds": lambda point: point.seconds,
+        "FLOPs": lambda point: point.flops,
+    }
+    return efficiencies(
+        arm.name,
+        metric,
+        ours=[each.get(arm.name) for each in scores],
+        reference=[each.get(plan.reference) for each in scores],
+        cost={name: (along(arm.name, of), along(plan.reference, of)) for name, of in axes.items()},
+        higher_is_better=higher_is_better,
+    )
+
+
+def _points(gathered: Gathered) -> list[Point]:
+    points = []
+    for arm in gathered.comparison.arms:
+        flops = max((run.record.flops_per_sample for run in gathered.of(arm.name) if run.record), default=0.0)
+        for i, budget in enumerate(gathered.comparison.budgets):
+            there: list[Measured] = [at for run in gathered.of(arm.name) if (at := run.budgets[i])]
+            if there:
+                samples = float(np.mean([at.samples for at in there]))
+                points.append(
+                    Point(
+                        arm=arm.name,
+                        budget=budget,
+                        samples=samples,
+                        steps=float(np.mean([at.steps for at in there])),
+                        seconds=float(np.mean([at.seconds for at in there])),
+                        flops=samples * flops,
+                    )
+                )
+    return points
+
+
+def _row(gathered: Gathered, metric: Metric) -> Result | None:
+    """Return a row of the metric, the latest there is."""
+    rows = [
+        at.rows[metric.name] for run in gathered.runs for at in run.budgets if at and metric.name in at.rows
+    ]
+    return rows[-1] if rows else None
+
+
+def _metric(metric: Metric, row: Result) -> MetricSummary:
+    return MetricSummary(
+        name=metric.name,
+        sample_set=metric.sample_set,
+        task=metric.task,
+        metric=metric.metric,
+        group=metric.group,
+        unit=row.unit,
+        higher_is_better=row.higher_is_better,
+        chance=row.chance,
+        note=row.note,
+    )
+
+
+def _arm(gathered: Gathered, arm: Arm) -> ArmSummary:
+    runs = gathered.of(arm.name)
+    done = [run.record for run in runs if run.record and run.record.state == "finished"]
+    known = done or [run.record for run in runs if run.record]
+    return ArmSummary(
+        name=arm.name,
+        about=arm.about or arm.name,
+        finished=[record.seed for record in done],
+        paper=dict(arm.paper),
+        parameters=known[0].parameters if known else {},
+        flops_per_sample=known[0].flops_per_sample if known else 0.0,
+        flops_vision=known[0].flops_vision if known else 0.0,
+        seconds=float(np.mean([record.train_seconds for record in done])) if done else 0.0,
+        peak_memory_mib=max((record.peak_memory_mib for record in known), default=0.0),
+        samples=max((record.samples for record in known), default=0),
+        epochs=max((record.epochs for record in known), default=0.0),
+    )
+
+
+def _run(run: Run) -> RunSummary:
+    summary = RunSummary(arm=run.arm, seed=run.seed, state=run.state, message=run.message)
+    if (record := run.record) is not None:
+        summary = summary.model_copy(
+            update={
+                "steps": record.steps,
+                "samples": record.samples,
+                "epochs": record.epochs,
+                "seconds": record.train_seconds,
+                "peak_memory_mib": record.peak_memory_mib,
+                "machine": machine_words(record.machine),
+                "commit": record.commit,
+                "date": record.date,
+            }
+        )
+    return summary
