@@ -14,6 +14,7 @@ VERBS = {
     "test": "evaluate a checkpoint on the test splits; prints and writes the results",
     "predict": "write a checkpoint's predictions for the test splits",
     "evaluate": "run a suite of benchmarks on several models; writes one table",
+    "compare": "train arms that differ in named keys only, with several seeds; writes one report",
     "convert": "turn a benchmark's official annotation files into a manifest",
     "embed": "embed videos as vectors",
     "classify": "choose the class that a video shows",
@@ -79,6 +80,10 @@ def _dispatch(words: list[str]) -> int:
         from jepa_vl.cli.evaluate import main as evaluate
 
         return evaluate(rest)
+    if verb == "compare":
+        from jepa_vl.cli.compare import main as compare
+
+        return compare(rest)
     if verb == "convert":
         from jepa_vl.cli.convert import main as convert
 

@@ -31,7 +31,7 @@ from jepa_vl.results import (
     with_baseline,
 )
 from jepa_vl.sample import Batch, Sample
-from jepa_vl.tasks.base import Result, Task
+from jepa_vl.tasks.base import Example, Result, Task
 from jepa_vl.tasks.detailed import save_details
 
 log = logging.getLogger(__name__)
@@ -53,16 +53,18 @@ class EvaluationCallback(Callback):
         tasks: What is measured; those that the objective has no ability for are left out, with a warning.
         data: The data module of the trainer.
         run_dir: Folder of the run.
+        show: Whether tables are printed.
 
     Attributes:
         results: Rows by sample set, as of the last validation or test.
         outcomes: What each sample scored then.
     """
 
-    def __init__(self, *, tasks: Sequence[Task], data: SampleData, run_dir: Path) -> None:
+    def __init__(self, *, tasks: Sequence[Task], data: SampleData, run_dir: Path, show: bool = True) -> None:
         self.tasks = list(tasks)
         self.data = data
         self.run_dir = Path(run_dir)
+        self.show = show
         self.results: dict[str, list[Result]] = {}
         self.outcomes = Outcomes()
         self._running: list[tuple[str, list[Task]]] = []
@@ -160,6 +162,10 @@ class EvaluationCallback(Callback):
         self._print(trainer)
 
     # -- both
+
+    def examples(self, most: int = 8) -> dict[str, dict[str, list[Example]]]:
+        """Return a few predictions of the last validation or test: set → task → examples of this rank."""
+        return {name: {task.name: task.examples(most) for task in tasks} for name, tasks in self._running}
 
     def _begin(self, pl_module: LightningModule, names: Sequence[str]) -> None:
         assert isinstance(pl_module, Objective)
@@ -275,7 +281,7 @@ class EvaluationCallback(Callback):
         )
 
     def _print(self, trainer: Trainer) -> None:
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or not self.show:
             return
         console = Console(highlight=False)
         if not console.is_terminal and "COLUMNS" not in os.environ:

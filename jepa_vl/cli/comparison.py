@@ -1,0 +1,134 @@
+"""What ``jepa-vl compare`` does once its command line is read: prove, tune, run, measure, report."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from jepa_vl.cli.compare import Wanted
+from jepa_vl.cli.run import INTERRUPTED, quiet
+from jepa_vl.compare.load import load_comparison
+from jepa_vl.compare.plan import Comparison
+from jepa_vl.compare.records import comparison_folder
+from jepa_vl.compare.run_state import read_record
+from jepa_vl.compare.runner import Done, plan, run
+from jepa_vl.compare.tuning import read_chosen, tune, with_chosen
+from jepa_vl.errors import RecipeError, did_you_mean
+from jepa_vl.results.run_info import command_line
+
+log = logging.getLogger(__name__)
+
+
+def compare(wanted: Wanted) -> int:
+    """Do what was asked for; returns the exit status.
+
+    Raises:
+        RecipeError: The recipe is wrong, or the control is refused.
+        UserError: The data cannot be read, or no trial gave a score.
+    """
+    quiet()
+    comparison = load_comparison(wanted.config, wanted.overrides)
+    _check_names(wanted, comparison)
+    if wanted.report:
+        return _report(_as_tuned(comparison))
+    _prove(comparison)
+    if wanted.check:
+        return 0
+    arms = wanted.arms or [arm.name for arm in comparison.arms]
+    command = command_line(sys.argv)
+    try:
+        comparison = tune(comparison, arms, command=command, say=_say)
+        done = run(comparison, arms, wanted.seeds or None, command=command, say=_say)
+        if not wanted.arms and not wanted.seeds:
+            _measure_inference(comparison)
+    except KeyboardInterrupt:
+        _say(f"stopped; go on with: {how_to_go_on(wanted)}", error=True)
+        return INTERRUPTED
+    failed = _summary(done)
+    if not wanted.arms and not wanted.seeds:
+        _report(_as_tuned(comparison))
+    return 1 if failed else 0
+
+
+def how_to_go_on(wanted: Wanted) -> str:
+    """Return the command that does what is left."""
+    words = ["jepa-vl", "compare", "--config", wanted.config]
+    for arm in wanted.arms:
+        words += ["--arm", arm]
+    for seed in wanted.seeds:
+        words += ["--seed", str(seed)]
+    for key, value in wanted.overrides:
+        words += [f"--{key}", value]
+    return shlex.join(words)
+
+
+def _check_names(wanted: Wanted, comparison: Comparison) -> None:
+    names = [arm.name for arm in comparison.arms]
+    for name in wanted.arms:
+        if name not in names:
+            raise RecipeError(f"--arm {name}: there is no such arm; {did_you_mean(name, names)}")
+    for seed in wanted.seeds:
+        if seed not in comparison.seeds:
+            known = ", ".join(map(str, comparison.seeds))
+            raise RecipeError(f"--seed {seed}: it is none of compare.seeds; choose from {known}")
+
+
+def _prove(comparison: Comparison) -> None:
+    """Print and save the control sheet.
+
+    Raises:
+        RecipeError: A check found a difference that the recipe does not list.
+    """
+    from jepa_vl.compare.control import control_sheet
+
+    sheet = control_sheet(comparison)
+    sheet.save(comparison_folder(comparison.name) / "control.json")
+    _print(sheet.table())
+    if sheet.refused:
+        raise RecipeError(f"the arms are not under control: {'; '.join(sheet.refused)}")
+
+
+def _measure_inference(comparison: Comparison) -> None:
+    """Write what inference costs each arm, unless it is known."""
+
+
+def _report(comparison: Comparison) -> int:
+    """Write the report from the runs that are there; returns the exit status."""
+    from jepa_vl.compare.report import write_report
+
+    for job in plan(comparison, None, None):
+        record = read_record(job.folder)
+        if record is not None and record.key != job.key:
+            log.warning("%s was made by another recipe than this one is now; it is shown as it is", job.label)
+    _say(f"report: {write_report(comparison, comparison_folder(comparison.name))}")
+    return 0
+
+
+def _as_tuned(comparison: Comparison) -> Comparison:
+    """Set what an earlier tuning has chosen, if there was one."""
+    return comparison if comparison.tuning is None else with_chosen(comparison, read_chosen(comparison))
+
+
+def _summary(done: Sequence[Done]) -> bool:
+    """Say how the runs stand; returns whether one failed."""
+    for each in done:
+        if each.state != "finished":
+            more = f": {each.message}" if each.message else ""
+            _say(f"{each.arm} seed {each.seed}: {each.state}{more}")
+    finished = sum(each.state == "finished" for each in done)
+    _say(f"{finished} of {len(done)} runs finished")
+    return any(each.state == "failed" for each in done)
+
+
+def _say(text: str, *, error: bool = False) -> None:
+    Console(stderr=error, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def _print(table: Table) -> None:
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=200)).print(table)
