@@ -95,8 +95,9 @@ def told(samples: Sequence[Sample], telling: Telling, *, seed: int) -> Iterator[
         raise RecipeError("data.label_noise needs training clips of two classes; set it to 0 or add clips")
     names = list(classes)
     for sample in samples:
-        clip, changes = _clip(sample), dict[str, Any]()
-        if _part(sample) in TOLD and _rng(seed, "noise", clip).random() < noise:
+        clip = _clip(sample)
+        changes: dict[str, Any] = {}
+        if noise and _part(sample) in TOLD and _rng(seed, "noise", clip).random() < noise:
             other = _another(names, classes, clip, _rng(seed, "other", clip))
             changes = _texts(events[f"{other}/{_part(sample)}"]) | {"source": f"{sample.source}: {other}"}
         ways = telling.ways(split)
@@ -106,11 +107,9 @@ def told(samples: Sequence[Sample], telling: Telling, *, seed: int) -> Iterator[
         yield sample.model_copy(update=changes)
 
 
-def _another(
-    names: Sequence[str], classes: dict[str, str | None], clip: str, rng: np.random.Generator
-) -> str:
+def _another(names: Sequence[str], classes: dict[str, str], clip: str, rng: np.random.Generator) -> str:
     while True:
-        other = names[rng.integers(len(names))]
+        other = names[int(rng.integers(len(names)))]
         if classes[other] != classes[clip]:
             return other
 
