@@ -85,7 +85,7 @@ def found_by_all(rank: int, size: int) -> dict[tuple[str, str], Any]:
     spec.loader.exec_module(conftest)
     n = len(samples())
     mine = [*range(n), *range(-n % size)][rank::size]
-    kinds = {name: registry.get("tasks", name) for name in registry.names("tasks")}
+    kinds = {name: registry.get("tasks", name) for name in registry.GROUPS["tasks"].built_in}
     return {
         (name, how): found_by(kind, conftest, abilities, mine)
         for name, kind in kinds.items()
