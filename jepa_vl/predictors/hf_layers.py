@@ -1,8 +1,8 @@
-"""`HFLayersPredictor`: the last layers of a causal language model, without the causal mask (section 3.1)."""
+"""`HFLayersPredictor`: some layers of a causal language model, without the causal mask (section 3.1)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,15 @@ from jepa_vl.text.tokenizer import TextTokenizer
 
 
 class HFLayersPredictor(Predictor):
-    """The last k layers of a Llama-like model, with its tokenizer and its (frozen) token embeddings.
+    """k layers of a Llama-like model, with its tokenizer and its (frozen) token embeddings.
 
-    The paper takes the last 8 of Llama-3.2-1B's 16 layers: 490M trainable parameters.
+    The paper takes the last 8 of Llama-3.2-1B's 16 layers: 490M trainable parameters. Its Table 7 (d) tries
+    the first 2, 4 and 8 as well, and all 16.
 
     Args:
         model: Hub name, local folder, or registered weights name of a Llama, Qwen, SmolLM or the like.
-        layers: k, how many of its last layers are kept.
+        layers: k, how many of its layers are kept.
+        end: Which of them: the ``last`` or the ``first``.
         pretrained: Start the layers from the model's weights; else from random ones of the same shape.
         max_query_length: Longest query in tokens; the rest is cut off and counted.
         causal: Keep the causal mask, as an ablation.
@@ -36,6 +38,7 @@ class HFLayersPredictor(Predictor):
         *,
         model: str = "smollm2-135m-instruct",
         layers: int = 15,
+        end: Literal["first", "last"] = "last",
         pretrained: bool = True,
         max_query_length: int = 512,
         causal: bool = False,
@@ -50,7 +53,7 @@ class HFLayersPredictor(Predictor):
         self.embedding: nn.Embedding = lm.get_input_embeddings()
         self.freeze_part(self.embedding)
         source = lm if pretrained else load_model(model, AutoModel, pretrained=False)
-        self.layers = nn.ModuleList(source.layers[-layers:])
+        self.layers = nn.ModuleList(source.layers[-layers:] if end == "last" else source.layers[:layers])
         self.norm: nn.Module = source.norm
         self.rotary: nn.Module = lm.rotary_emb
         self.dim = int(lm.config.hidden_size)

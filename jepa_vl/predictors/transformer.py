@@ -27,6 +27,7 @@ class TransformerPredictor(Predictor):
         query_model: Model whose tokenizer and (frozen) word embeddings the query gets: a hub name, a
             local folder, or a registered weights name.
         max_query_length: Longest query in tokens; the rest is cut off and counted.
+        causal: Let a position see only itself and those before it, as an ablation (Table 7 d).
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class TransformerPredictor(Predictor):
         dropout: float = 0.0,
         query_model: str = "all-minilm-l6-v2",
         max_query_length: int = 64,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         check_heads("predictor", dim, heads)
@@ -48,7 +50,7 @@ class TransformerPredictor(Predictor):
         )
         self.query_embedding = TokenEmbedding(model=query_model, dim=dim)
         self.stack = TransformerStack(
-            dim=dim, layers=layers, heads=heads, ffn_mult=ffn_mult, dropout=dropout, causal=False
+            dim=dim, layers=layers, heads=heads, ffn_mult=ffn_mult, dropout=dropout, causal=causal
         )
 
     def connect(self, *, vision_dim: int, embed_dim: int) -> None:

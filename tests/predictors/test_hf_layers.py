@@ -56,6 +56,14 @@ def test_it_keeps_the_last_layers_and_only_those(tiny_llama):
     assert torch.equal(predictor.embedding.weight, lm.embed_tokens.weight)
 
 
+def test_it_keeps_the_first_layers_where_these_are_wanted(tiny_llama):
+    predictor = HFLayersPredictor(model=tiny_llama, layers=2, end="first")
+    lm = AutoModel.from_pretrained(tiny_llama, dtype=torch.float32)
+    kept = [p for layer in predictor.layers for p in layer.parameters()]
+    first = [p for layer in lm.layers[:2] for p in layer.parameters()]
+    assert all(torch.equal(p, q) for p, q in zip(kept, first, strict=True))
+
+
 def test_random_layers_keep_the_pretrained_word_embeddings(tiny_llama):
     torch.manual_seed(1)  # not the one the folder was made with
     predictor = HFLayersPredictor(model=tiny_llama, layers=2, pretrained=False)

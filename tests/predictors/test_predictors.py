@@ -60,8 +60,8 @@ def test_the_query_matters_and_so_does_its_order(predictor, tokens):
     assert not torch.allclose(ab, ba, atol=1e-4)
 
 
-def test_earlier_positions_see_later_ones(predictor, tokens):
-    """With a causal mask the first position's final state would not depend on the query."""
+def first_states(predictor, tokens):
+    """The final state of the first position, once for each of two queries."""
     states = []
 
     def keep(_module, _args, output):
@@ -72,7 +72,22 @@ def test_earlier_positions_see_later_ones(predictor, tokens):
     for text in ("ab", "cd"):
         predictor(tokens[:1], predictor.tokenizer([text]))
     handle.remove()
-    assert not torch.allclose(states[0][0, 0], states[1][0, 0], atol=1e-4)
+    return states[0][0, 0], states[1][0, 0]
+
+
+def test_earlier_positions_see_later_ones(predictor, tokens):
+    """With a causal mask the first position's final state would not depend on the query."""
+    one, other = first_states(predictor, tokens)
+    assert not torch.allclose(one, other, atol=1e-4)
+
+
+def test_the_ablation_with_the_causal_mask_sees_no_later_position(tiny_bert, tokens):
+    predictor = TransformerPredictor(dim=32, layers=2, heads=2, query_model=tiny_bert, causal=True)
+    predictor.connect(vision_dim=WIDTH, embed_dim=SHARED)
+    one, other = first_states(predictor.eval(), tokens)
+    torch.testing.assert_close(one, other)
+    ab, cd = (predictor(tokens[:1], predictor.tokenizer([text])) for text in ("ab", "cd"))
+    assert not torch.allclose(ab, cd, atol=1e-3)  # the query's own positions count in the mean
 
 
 def test_every_trainable_parameter_has_a_gradient_even_without_queries(predictor, tokens):
