@@ -8,16 +8,17 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from jepa_vl.cli.compare import Wanted
 from jepa_vl.cli.run import INTERRUPTED, quiet
+from jepa_vl.compare.control import control_sheet
+from jepa_vl.compare.control_table import control_tables
 from jepa_vl.compare.load import load_comparison
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.records import comparison_folder
 from jepa_vl.compare.run_state import read_record
 from jepa_vl.compare.runner import Done, plan, run
-from jepa_vl.compare.tuning import read_chosen, tune, with_chosen
+from jepa_vl.compare.tuning import as_tuned, tune
 from jepa_vl.errors import RecipeError, did_you_mean
 from jepa_vl.results.run_info import command_line
 
@@ -32,26 +33,29 @@ def compare(wanted: Wanted) -> int:
         UserError: The data cannot be read, or no trial gave a score.
     """
     quiet()
-    comparison = load_comparison(wanted.config, wanted.overrides)
-    _check_names(wanted, comparison)
+    written = load_comparison(wanted.config, wanted.overrides)
+    _check_names(wanted, written)
+    comparison = as_tuned(written)
     if wanted.report:
-        return _report(_as_tuned(comparison))
+        return _report(comparison)
     _prove(comparison)
     if wanted.check:
         return 0
     arms = wanted.arms or [arm.name for arm in comparison.arms]
+    everything = not (wanted.arms or wanted.seeds)
     command = command_line(sys.argv)
     try:
-        comparison = tune(comparison, arms, command=command, say=_say)
+        tune(written, arms, command=command, say=_say)
+        if (tuned := as_tuned(written)) != comparison:
+            comparison = tuned
+            _prove(comparison, again=True)
         done = run(comparison, arms, wanted.seeds or None, command=command, say=_say)
-        if not wanted.arms and not wanted.seeds:
-            _measure_inference(comparison)
     except KeyboardInterrupt:
         _say(f"stopped; go on with: {how_to_go_on(wanted)}", error=True)
         return INTERRUPTED
     failed = _summary(done)
-    if not wanted.arms and not wanted.seeds:
-        _report(_as_tuned(comparison))
+    if everything:
+        _report(comparison)
     return 1 if failed else 0
 
 
@@ -78,23 +82,20 @@ def _check_names(wanted: Wanted, comparison: Comparison) -> None:
             raise RecipeError(f"--seed {seed}: it is none of compare.seeds; choose from {known}")
 
 
-def _prove(comparison: Comparison) -> None:
-    """Print and save the control sheet.
+def _prove(comparison: Comparison, *, again: bool = False) -> None:
+    """Save the control sheet, and print it unless that was done.
 
     Raises:
         RecipeError: A check found a difference that the recipe does not list.
     """
-    from jepa_vl.compare.control import control_sheet
-
     sheet = control_sheet(comparison)
     sheet.save(comparison_folder(comparison.name) / "control.json")
-    _print(sheet.table())
+    if not again or sheet.refused:
+        console = Console(highlight=False)
+        console = console if console.is_terminal else Console(highlight=False, width=160)
+        console.print(control_tables(sheet))
     if sheet.refused:
-        raise RecipeError(f"the arms are not under control: {'; '.join(sheet.refused)}")
-
-
-def _measure_inference(comparison: Comparison) -> None:
-    """Write what inference costs each arm, unless it is known."""
+        raise RecipeError(f"{comparison.file}: the arms are not under control: {'; '.join(sheet.refused)}")
 
 
 def _report(comparison: Comparison) -> int:
@@ -107,11 +108,6 @@ def _report(comparison: Comparison) -> int:
             log.warning("%s was made by another recipe than this one is now; it is shown as it is", job.label)
     _say(f"report: {write_report(comparison, comparison_folder(comparison.name))}")
     return 0
-
-
-def _as_tuned(comparison: Comparison) -> Comparison:
-    """Set what an earlier tuning has chosen, if there was one."""
-    return comparison if comparison.tuning is None else with_chosen(comparison, read_chosen(comparison))
 
 
 def _summary(done: Sequence[Done]) -> bool:
@@ -127,8 +123,3 @@ def _summary(done: Sequence[Done]) -> bool:
 
 def _say(text: str, *, error: bool = False) -> None:
     Console(stderr=error, highlight=False, soft_wrap=True).print(text, markup=False)
-
-
-def _print(table: Table) -> None:
-    console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=200)).print(table)

@@ -30,16 +30,14 @@ RULE = "the highest val/score; of equal ones the smaller value"
 POLL = 5.0  # seconds between two looks at a trial that another process does
 
 
-def tune(
-    comparison: Comparison, arms: Sequence[str], *, command: str, say: Callable[[str], None]
-) -> Comparison:
-    """Try the values for each of the arms, and return the comparison with what was chosen set in them.
+def tune(comparison: Comparison, arms: Sequence[str], *, command: str, say: Callable[[str], None]) -> None:
+    """Try the values for each of the arms, and write all scores and what was chosen to ``tuning.json``.
 
-    Finished trials are taken as they are. ``tuning.json`` says all of them and what was chosen.
+    Finished trials are taken as they are.
 
     Args:
-        comparison: With `Comparison.tuning`; one without is returned as it is.
-        arms: Names of those that are tuned; the others keep the recipe's value.
+        comparison: With `Comparison.tuning`; nothing is done for one without.
+        arms: Names of those that are tuned.
         command: What was typed.
         say: Takes lines for the user.
 
@@ -48,7 +46,7 @@ def tune(
         UserError: No trial of an arm gave a score.
     """
     if comparison.tuning is None:
-        return comparison
+        return
     jobs = {name: trials(comparison, comparison.arm(name), command) for name in arms}
     missing = [job for of_arm in jobs.values() for job in of_arm if not _ended(job)]
     for number, job in enumerate(missing):
@@ -62,7 +60,6 @@ def tune(
     _write(comparison, found, chosen, warnings)
     for name, value in chosen.items():
         say(f"{name}: {comparison.tuning.key} {value}")
-    return with_chosen(comparison, chosen)
 
 
 def trials(comparison: Comparison, arm: Arm, command: str) -> list[Job]:
@@ -119,14 +116,15 @@ def with_chosen(comparison: Comparison, chosen: dict[str, Any]) -> Comparison:
     return replace(comparison, arms=arms)
 
 
-def read_chosen(comparison: Comparison) -> dict[str, Any]:
-    """Return what ``tuning.json`` says of each arm; nothing where there is none."""
-    try:
-        written = json.loads((comparison_folder(comparison.name) / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    chosen: dict[str, Any] = written["chosen"]
-    return chosen
+def as_tuned(comparison: Comparison) -> Comparison:
+    """Set what ``tuning.json`` says was chosen; a comparison that was not tuned is returned as it is."""
+    path = comparison_folder(comparison.name) / FILE
+    if comparison.tuning is None or not path.exists():
+        return comparison
+    written = json.loads(path.read_text(encoding="utf-8"))
+    return (
+        with_chosen(comparison, written["chosen"]) if written["key"] == comparison.tuning.key else comparison
+    )
 
 
 def with_key(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -209,6 +207,8 @@ def _write(
     written: dict[str, Any] = {}
     if path.exists():
         written = json.loads(path.read_text(encoding="utf-8"))
+    if written.get("key") != tuning.key:
+        written = {}
     others = [
         t for t in written.get("trials", []) if t["arm"] not in found and t["arm"] in _names(comparison)
     ]
