@@ -43,7 +43,7 @@ class ArmWords(BaseModel):
     """What an arm says besides its part of the recipe."""
 
     about: str = ""
-    decoder: str = ""
+    decoder: str | None = None
     paper: dict[str, float] = Field(default_factory=dict)
 
 
@@ -61,6 +61,9 @@ def read_words(recipe: Recipe) -> CompareWords:
         values["arms"] = {str(name): arm for name, arm in values["arms"].items()}
     if values.get("tune") == "null":  # so it comes from the command line
         values["tune"] = None
+    if isinstance(values.get("metrics"), dict):
+        # null leaves out what an imported recipe names
+        values["metrics"] = {name: text for name, text in values["metrics"].items() if text is not None}
     return _checked(recipe, COMPARE, CompareWords, values)
 
 
