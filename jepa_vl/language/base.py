@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -14,17 +15,22 @@ from jepa_vl.text.tokenizer import TextTokenizer
 class LanguageModel(Component):
     """Input embeddings ``[B, L, d]`` → next-token logits ``[B, L, V]``, causally, with a KV cache.
 
+    V is what it can say: each of the tokenizer's tokens at the place of its id, unless `places` and
+    `tokens` say otherwise.
+
     Attributes:
         dim: d, the width of its token embeddings.
         query_tokenizer: Tokenises prompts (no end token).
         target_tokenizer: Tokenises targets (with the end token).
         end_id: The token at which ``generate`` stops.
+        wants_texts: Whether it is to be told the training texts before it is trained, see `tell_texts`.
     """
 
     dim: int
     query_tokenizer: TextTokenizer
     target_tokenizer: TextTokenizer
     end_id: int
+    wants_texts: bool = False
 
     @abstractmethod
     def embed(self, ids: Tensor) -> Tensor:
@@ -60,3 +66,25 @@ class LanguageModel(Component):
     @abstractmethod
     def logits(self, states: Tensor) -> Tensor:
         """Next-token scores ``[..., d] → [..., V]``."""
+
+    def places(self, ids: Tensor) -> Tensor:
+        """Return the place of each token id among the V; -1 for one that cannot be said."""
+        return ids
+
+    def tokens(self, places: Tensor) -> Tensor:
+        """Return the token id at each place among the V."""
+        return places
+
+    def tell_texts(self, texts: Sequence[str]) -> None:
+        """Take the texts that there will be to say, before there is an optimizer."""
+
+    def unsayable(self, texts: Sequence[str]) -> list[str]:
+        """Return the tokens of texts that it cannot say, each once."""
+        ids = self._ids(texts)
+        strange = ids[self.places(ids.to(self.device)).cpu() < 0].tolist()
+        return [self.target_tokenizer.decode([token]) for token in strange]
+
+    def _ids(self, texts: Sequence[str]) -> Tensor:
+        """Distinct token ids of texts, the end token among them."""
+        text = self.target_tokenizer(texts)
+        return text.ids[text.mask].unique()

@@ -42,7 +42,7 @@ def beam(
         every = (total.unsqueeze(-1) + step.view(rows, live, vocabulary)).flatten(1)  # [B, live * V]
         # of each text at most one continuation ends it: the best 2 * width hold width that go on
         score, where = every.topk(min(2 * width, every.shape[1]), dim=1)
-        parent, token = where // vocabulary, where % vocabulary
+        parent, token = where // vocabulary, language_model.tokens(where % vocabulary)
         texts = torch.cat((said[first, parent], token.unsqueeze(-1)), dim=2)  # [B, candidates, length]
         ended = token == language_model.end_id
         closing = (ended | (length == max_new_tokens)) & score.isfinite()

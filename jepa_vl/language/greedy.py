@@ -17,7 +17,7 @@ def greedy(language_model: LanguageModel, prefix: Prefix, *, max_new_tokens: int
     said: list[list[int]] = [[] for _ in range(len(mask))]
     going = torch.ones(len(mask), dtype=torch.bool, device=mask.device)  # [B]
     for _ in range(max_new_tokens):
-        token = language_model.logits(states).argmax(dim=-1)  # [B]
+        token = language_model.tokens(language_model.logits(states).argmax(dim=-1))  # [B]
         going &= token != language_model.end_id
         if not going.any():
             break

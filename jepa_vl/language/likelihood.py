@@ -26,10 +26,12 @@ def token_losses(language_model: LanguageModel, states: Tensor, text: TextTokens
         text: ``[B, L]`` ids and mask.
 
     Returns:
-        One number for each of the mask's true positions, row by row.
+        One number for each of the mask's true positions, row by row; ∞ for a token that cannot be said.
     """
     logits = language_model.logits(states[text.mask])  # [real tokens, V]
-    return F.cross_entropy(logits.float(), text.ids[text.mask], reduction="none")
+    places = language_model.places(text.ids[text.mask])  # [real tokens]
+    losses = F.cross_entropy(logits.float(), places.clamp(min=0), reduction="none")
+    return losses.masked_fill(places < 0, torch.inf)
 
 
 def log_likelihoods(
@@ -40,7 +42,8 @@ def log_likelihoods(
     Args:
         language_model: The model that read the prefix.
         prefix: Of B rows.
-        texts: K texts ``[K, L]`` with their end tokens; one without any token scores -∞.
+        texts: K texts ``[K, L]`` with their end tokens; one without any token, or with one that the model
+            cannot say, scores -∞.
         pairs: M times (row of the prefix, row of the texts).
 
     Returns:

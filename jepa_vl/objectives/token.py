@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from jepa_vl.data.base import SampleData
 from jepa_vl.distributed import sum_ranks, world
+from jepa_vl.errors import RecipeError
 from jepa_vl.language.base import LanguageModel
 from jepa_vl.language.greedy import greedy
 from jepa_vl.language.likelihood import log_likelihoods, token_losses
@@ -18,7 +20,7 @@ from jepa_vl.objectives.base import GENERATE, SCORE, Collator
 from jepa_vl.objectives.collate import Collate
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.predictors.projection import VisualProjection
-from jepa_vl.sample import Batch
+from jepa_vl.sample import Batch, Sample
 from jepa_vl.schedule import OptimizerSettings
 from jepa_vl.vision.base import VisionEncoder
 
@@ -51,6 +53,11 @@ class TokenObjective(TrainedObjective):
         self.vision_encoder = vision_encoder
         self.language_model = language_model
         self.visual_projection = VisualProjection(vision_encoder.dim, language_model.dim)
+
+    def setup(self, stage: str) -> None:
+        """Tell the language model, before it is trained, what there is to say in the training split."""
+        if stage == "fit":
+            self.language_model.tell_texts(self._training_texts())
 
     def collator(self) -> Collator:
         """Tokenise queries and targets for the language model."""
@@ -115,9 +122,42 @@ class TokenObjective(TrainedObjective):
         predicting = torch.cat((first, states[:, mask.shape[1] :]), dim=1)  # [B, L, d]
         return token_losses(self.language_model, predicting, target)
 
+    def on_fit_start(self) -> None:
+        """Refuse to go on from a checkpoint whose language model cannot say the training texts.
+
+        Raises:
+            RecipeError: The training data have changed since.
+        """
+        lacking = self.language_model.unsayable(self._training_texts())
+        if lacking:
+            raise RecipeError(
+                f"the language model of the checkpoint cannot say {len(lacking)} tokens of the training "
+                f"texts, first '{lacking[0]}': the data have changed; start from its weights with "
+                "--init_from instead"
+            )
+
+    def _training_texts(self) -> list[str]:
+        data: SampleData | None = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data is None or not self.language_model.wants_texts:
+            return []
+        return texts_to_say(data.sample_set(data.train_split).samples)
+
     def _prefix(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Embeddings ``[B, N + L, d]`` of visual tokens and query, and their mask."""
         visual = self.visual_projection(self.visual_tokens(batch))  # [B, N, d]
         words = self.language_model.embed(batch.query.ids)  # [B, L, d]
         mask = torch.cat((batch.query.mask.new_ones(visual.shape[:2]), batch.query.mask), dim=1)
         return torch.cat((visual, words), dim=1), mask
+
+
+def texts_to_say(samples: Sequence[Sample]) -> list[str]:
+    """Return targets, candidates and labels of samples, each once, in the order they first stand in."""
+    found: dict[str, None] = {}
+    lists: set[int] = set()  # many samples share one list of candidates
+    for sample in samples:
+        found.setdefault(sample.target)
+        found.setdefault(sample.label or "")
+        if sample.candidates is not None and id(sample.candidates) not in lists:
+            lists.add(id(sample.candidates))
+            found |= dict.fromkeys(sample.candidates)
+    return [text for text in found if text]
