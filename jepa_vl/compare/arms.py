@@ -16,8 +16,8 @@ from jepa_vl.compare.difference import UNSET, differences, flatten, within
 from jepa_vl.compare.plan import Arm
 from jepa_vl.compare.words import ArmWords, read_arm
 from jepa_vl.errors import RecipeError, did_you_mean
-from jepa_vl.recipe.document import Recipe, dotted, shown
-from jepa_vl.recipe.merge import lay_over
+from jepa_vl.recipe.document import Recipe, dotted, read_value, shown
+from jepa_vl.recipe.merge import lay_over, with_value
 from jepa_vl.recipe.resolve import PARTS, PLAIN, resolve
 
 NAME = re.compile(r"[\w+-][\w.+-]*")
@@ -52,7 +52,13 @@ class LaidArm:
     max_steps: int
 
 
-def lay_arm(shared: Recipe, own: Recipe, name: str, varies: Sequence[str]) -> LaidArm:
+def lay_arm(
+    shared: Recipe,
+    own: Recipe,
+    name: str,
+    varies: Sequence[str],
+    overrides: Sequence[tuple[str, str]] = (),
+) -> LaidArm:
     """Lay an arm's own part over the shared one, check it, and resolve it.
 
     Args:
@@ -60,6 +66,7 @@ def lay_arm(shared: Recipe, own: Recipe, name: str, varies: Sequence[str]) -> La
         own: What stands under the arm's name.
         name: Of the arm.
         varies: Dotted keys in which arms may differ besides the objective's own parts.
+        overrides: (dotted key, value) of the command line that are for this arm alone.
 
     Raises:
         RecipeError: With file, line and key: a wrong value, or a difference that is not listed.
@@ -72,15 +79,19 @@ def lay_arm(shared: Recipe, own: Recipe, name: str, varies: Sequence[str]) -> La
     words = read_arm(own, name)
     top = Recipe({k: v for k, v in own.values.items() if k not in ArmWords.model_fields}, own.places)
     known = [*ArmWords.model_fields, *(word for word in PLAIN if word not in COMMON), *PARTS, "trainer"]
-    for word in top.values:
+    for word in [*top.values, *(key.partition(".")[0] for key, _ in overrides)]:
         if word in COMMON:
             raise own.error((word,), f"arm '{name}' cannot have one of its own: {COMMON[word]}")
         if word not in known:
             raise own.error((word,), f"unknown key of arm '{name}'; {did_you_mean(str(word), known)}")
     recipe = lay_over(shared, top)
+    for key, text in overrides:
+        recipe = with_value(recipe, key, read_value(text), "command line")
     for each in differences([shared.values, recipe.values]):
         if not free(each.key, varies):
-            raise _unlisted(top, name, each.key, each.values)
+            typed = within(each.key, [key for key, _ in overrides])
+            place = "command line" if typed else _place(top, each.key)
+            raise _unlisted(place, name, each.key, each.values)
     values = resolve(recipe)
     class_path = values["objective"]["class_path"]
     if not is_trained(class_path):
@@ -89,11 +100,11 @@ def lay_arm(shared: Recipe, own: Recipe, name: str, varies: Sequence[str]) -> La
     max_steps = int(config.trainer.max_steps)
     if max_steps < 1:
         raise recipe.error(("trainer",), f"arm '{name}': set trainer.max_steps, budgets are parts of it")
-    said = flatten(top.values)
+    said = [*flatten(top.values), *(key for key, _ in overrides)]
     arm = Arm(
         name=name,
         values=values,
-        own=tuple(said),
+        own=tuple(dict.fromkeys(said)),
         decoder=_decoder(own, words.decoder),
         paper=words.paper,
         about=words.about or name,
@@ -107,10 +118,10 @@ def free(key: str, varies: Sequence[str]) -> bool:
     return within(key, varies) or (within(key, ["objective"]) and not within(key, HELD_EQUAL))
 
 
-def _unlisted(top: Recipe, name: str, key: str, values: Sequence[Any]) -> RecipeError:
+def _unlisted(place: str, name: str, key: str, values: Sequence[Any]) -> RecipeError:
     shared, own = ("is not set" if value is UNSET else f"is {value!r}" for value in values)
     return RecipeError(
-        f"{_place(top, key)}: compare.arms.{name}: {key} {own} in this arm and {shared} in the part that all "
+        f"{place}: compare.arms.{name}: {key} {own} in this arm and {shared} in the part that all "
         f"share; an arm differs in the objective's own parts alone: say it beside 'compare' for all arms, or "
         f"allow it by `varies: [{key}]` under 'compare'"
     )
@@ -124,7 +135,7 @@ def _place(recipe: Recipe, key: str) -> str:
     return next((places[k] for k in above if k in places), "")
 
 
-def _decoder(own: Recipe, file: str) -> str:
+def _decoder(own: Recipe, file: str | None) -> str:
     """Return the path of a decoder's recipe, which is named from the folder of the recipe that names it."""
     if not file:
         return ""

@@ -76,3 +76,33 @@ def _same(one: Any, other: Any) -> bool:
 def within(key: str, names: Sequence[str]) -> bool:
     """Whether a dotted key is one of ``names`` or lies below one."""
     return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def folded(found: Sequence[Difference]) -> list[Difference]:
+    """Tell a part that some recipes do not have as one difference: its class and all its arguments.
+
+    The values are texts, and the last word stands for a class path.
+    """
+    kept: dict[str, list[list[str]]] = {}
+    unset: dict[str, tuple[bool, ...]] = {}
+    for each in found:
+        missing = tuple(value is UNSET for value in each.values)
+        whole = next(
+            (k for k in kept if within(each.key, [k]) and any(missing) and unset[k] == missing), None
+        )
+        told = [[] if value is UNSET else [_text(value)] for value in each.values]
+        if whole is None:
+            kept[each.key], unset[each.key] = told, missing
+            continue
+        inner = each.key.removeprefix(f"{whole}.")
+        for words, value in zip(kept[whole], told, strict=True):
+            words.extend(f"{inner} {text}" for text in value)
+    return [
+        Difference(key, tuple(", ".join(words) or repr(UNSET) for words in values))
+        for key, values in kept.items()
+    ]
+
+
+def _text(value: Any) -> str:
+    is_class = isinstance(value, str) and "." in value and value.rpartition(".")[2][:1].isupper()
+    return value.rpartition(".")[2] if is_class else str(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from jepa_vl.compare.arms import LaidArm, free, lay_arm
 from jepa_vl.compare.budgets import distinct
 from jepa_vl.compare.plan import Comparison, Metric, Tuning
-from jepa_vl.compare.words import ARMS, COMPARE, CompareWords, read_words
+from jepa_vl.compare.words import ARMS, COMPARE, ArmWords, CompareWords, read_words
 from jepa_vl.errors import RecipeError, did_you_mean
 from jepa_vl.recipe.document import Key, Recipe
 from jepa_vl.recipe.merge import load_recipe, with_value
@@ -26,7 +26,8 @@ def load_comparison(file: str | Path, overrides: Sequence[tuple[str, str]] = ())
         RecipeError: With file, line and key: an unknown key or part, a wrong value, or an arm that differs
             from the others where the recipe does not say so.
     """
-    recipe = load_recipe([file], overrides)
+    of_arms = [override for override in overrides if _of_arm(override[0])]
+    recipe = load_recipe([file], [override for override in overrides if override not in of_arms])
     words = read_words(recipe)
     shared = Recipe(
         {key: value for key, value in recipe.values.items() if key != "compare"},
@@ -38,7 +39,15 @@ def load_comparison(file: str | Path, overrides: Sequence[tuple[str, str]] = ())
         raise recipe.error(
             COMPARE, "the arms share nothing; say data, tasks, trainer and objective.vision_encoder beside it"
         )
-    laid = [lay_arm(shared, recipe.below((*ARMS, name)), name, words.varies) for name in words.arms]
+    own: dict[str, list[tuple[str, str]]] = {name: [] for name in words.arms}
+    for name, text in of_arms:
+        _, _, arm, key = name.split(".", 3)
+        if arm not in own:
+            raise RecipeError(f"command line: --{name}: no arm '{arm}'; {did_you_mean(arm, own)}")
+        own[arm].append((key, text))
+    laid = [
+        lay_arm(shared, recipe.below((*ARMS, name)), name, words.varies, own[name]) for name in words.arms
+    ]
     _check_named(recipe, (*COMPARE, "varies"), words.varies, frozenset().union(*(arm.keys for arm in laid)))
     metrics = tuple(_metric(recipe, name, text, laid) for name, text in words.metrics.items())
     _check_paper(recipe, laid, metrics)
@@ -53,6 +62,12 @@ def load_comparison(file: str | Path, overrides: Sequence[tuple[str, str]] = ())
         tuning=_tuning(recipe, words, laid),
         file=str(file),
     )
+
+
+def _of_arm(name: str) -> bool:
+    """Whether a key of the command line is of one arm's recipe, and set when the arm is laid out."""
+    words = name.split(".")
+    return len(words) > 3 and tuple(words[:2]) == ARMS and words[3] not in ArmWords.model_fields
 
 
 def _check_named(recipe: Recipe, key: Key, names: Sequence[str], known: frozenset[str]) -> None:

@@ -66,7 +66,8 @@ def test_budgets_end_with_the_whole_run_and_no_two_are_the_same_step(compare) ->
         ("compare.tune.valeus=[1]", r"tune\.valeus: unknown key; did you mean 'values'"),
         ("compare.arms.jepa.decoder=decoder.yaml", r"arms\.jepa|decoder: .*decoder\.yaml does not exist"),
         ("compare.arms.jepa.paper={questionz: 1}", r"there is no such metric; did you mean 'questions'"),
-        ("compare.arms.jepa.abuot=x", r"command line: abuot: unknown key of arm 'jepa'; .*'about'"),
+        ("compare.arms.jepa.abuot=x", r"abuot: unknown key of arm 'jepa'; .*'about'"),
+        ("compare.arms.jeap.data.batch_size=2", r"no arm 'jeap'; did you mean 'jepa'"),
         ("compare.arms.jepa.seed_everything=3", r"every arm is run with each of compare\.seeds"),
         ("compare.arms={jepa: {}}", r"a comparison needs two arms or more, found 1"),
         ("trainer.max_steps=-1", r"set trainer\.max_steps"),
@@ -103,6 +104,13 @@ def test_a_listed_difference_is_allowed_with_what_lies_below_it(compare) -> None
     )
     assert [str(arm.values["trainer"]["max_steps"]) for arm in comparison.arms] == ["20", "10"]
     assert comparison.varies == ("trainer", "objective.optimizer")
+
+
+def test_the_command_line_changes_one_arm_as_it_changes_a_recipe(compare) -> None:
+    comparison = compare("compare.arms.jepa.objective.predictor.layers=3")
+    jepa, token = comparison.arms
+    assert str(jepa.values["objective"]["init_args"]["predictor"]["init_args"]["layers"]) == "3"
+    assert "predictor" not in token.values["objective"]["init_args"]
 
 
 def test_another_class_than_the_shared_one_loses_what_is_shared_and_is_refused(compare) -> None:
