@@ -38,7 +38,7 @@ def run(verb: str, arguments: Arguments) -> int:
     parser = make_parser()
     config = parse(parser, values)
     if arguments.print_config:
-        sys.stdout.write(parser.dump(config))
+        sys.stdout.write(parser.dump(config, skip_none=False))
         return 0
     trained = is_trained(values["objective"]["class_path"])
     if verb == "fit" and not trained:
@@ -49,7 +49,7 @@ def run(verb: str, arguments: Arguments) -> int:
     start = config.init_from if verb == "fit" and checkpoint is None else None
     if start is not None:
         checkpoint_file(start)  # before anything is built
-    recipe = parser.dump(config)
+    recipe = parser.dump(config, skip_none=False)
     parts = build(parser, config)
     if start is not None:
         initialise(parts.objective, start)

@@ -31,7 +31,7 @@ def build_parts(values: dict[str, Any]) -> tuple[Parts, str]:
     parser = make_parser()
     config = parse(parser, copy.deepcopy(values))  # it changes its input
     config.pop("ckpt_path", None)
-    recipe = parser.dump(config)
+    recipe = parser.dump(config, skip_none=False)
     parts = build(parser, config)
     if config.init_from:
         initialise(parts.objective, config.init_from)
