@@ -38,6 +38,7 @@ _TASKS = ("tasks",)
 ONLY: dict[str, tuple[str, ...]] = {
     "data.val_split": ("validation samples",),
     "data.val_limit": ("validation samples",),
+    "data.test_limit": ("test samples",),
     "data.test_splits": ("test samples",),
     "data.single_frame_baseline": ("test samples",),
     "data.batch_size": ("sample order", "steps", "batch"),

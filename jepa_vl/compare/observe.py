@@ -15,11 +15,11 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from jepa_vl.cli.build import Parts
 from jepa_vl.compare.budgets import step_of
+from jepa_vl.compare.job import with_seed
 from jepa_vl.compare.order import Order, training_order
 from jepa_vl.compare.parts import build_parts
 from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.rates import rates
-from jepa_vl.compare.tuning import with_seed
 from jepa_vl.data.base import SampleData
 from jepa_vl.data.manifest import ManifestData
 from jepa_vl.objectives.base import Objective
@@ -66,7 +66,7 @@ def observe(comparison: Comparison, arm: Arm) -> Observed:
     data.setup("fit")
     # before anything draws from the global generator: an order that depends on it differs between arms
     order = training_order(data, **run)
-    orders = [order, *(_order_of(arm, seed, objective, run) for seed in others)]
+    orders = [order, *(_order_of(arm, seed, objective, data, run) for seed in others)]
     train = data.sample_set(data.train_split).samples
     val = [(name, data.sample_set(name).samples) for name in data.val_sets]
     data.setup("test")
@@ -106,7 +106,7 @@ def _make(data: SampleData) -> None:
         data.prepare_data()
 
 
-def _order_of(arm: Arm, seed: int, objective: Objective, run: dict[str, int]) -> Order:
+def _order_of(arm: Arm, seed: int, objective: Objective, first: SampleData, run: dict[str, int]) -> Order:
     """Return the order of the training samples with another seed; the data alone are built again."""
     seed_everything(seed, workers=True, verbose=False)
     parser = LightningArgumentParser(exit_on_error=False)
@@ -114,6 +114,8 @@ def _order_of(arm: Arm, seed: int, objective: Objective, run: dict[str, int]) ->
     values = {"data": copy.deepcopy(with_seed(arm.values, seed)["data"])}
     data: SampleData = parser.instantiate_classes(parser.parse_object(values)).data
     data.attach(objective)
+    if isinstance(data, ManifestData) and isinstance(first, ManifestData):
+        data.take_catalogue(first)
     data.setup("fit")
     return training_order(data, **run)
 
