@@ -83,7 +83,7 @@ class TokenObjective(TrainedObjective):
         position of the prefix, of which the target's first token is predicted. The recall is among the
         targets of the batch's first samples, for it needs every pair of video and target.
         """
-        states = read_prefix(self.language_model, *self._prefix(batch)).last  # [B, d]
+        states = read_prefix(self.language_model, *self.prefix(batch)).last  # [B, d]
         few = batch.select(range(min(len(batch), RECALL_SAMPLES)))
         texts = [sample.target for sample in few.samples]
         likeliest = torch.stack(self.score(few, [texts] * len(few))).argmax(dim=1)  # [few]
@@ -98,7 +98,7 @@ class TokenObjective(TrainedObjective):
     @torch.no_grad()
     def score(self, batch: Batch, candidates: Sequence[Sequence[str]]) -> list[Tensor]:
         """Mean log-likelihood a token of each candidate, the end token included."""
-        prefix = read_prefix(self.language_model, *self._prefix(batch))
+        prefix = read_prefix(self.language_model, *self.prefix(batch))
         place = {text: i for i, text in enumerate(dict.fromkeys(t for texts in candidates for t in texts))}
         texts = self.language_model.target_tokenizer(list(place)).to(self.device)
         pairs = [(row, place[text]) for row, list_ in enumerate(candidates) for text in list_]
@@ -108,11 +108,11 @@ class TokenObjective(TrainedObjective):
     @torch.no_grad()
     def generate(self, batch: Batch, *, max_new_tokens: int = 32) -> list[str]:
         """Say the likeliest token, one after the other, until the end token."""
-        prefix = read_prefix(self.language_model, *self._prefix(batch))
+        prefix = read_prefix(self.language_model, *self.prefix(batch))
         return greedy(self.language_model, prefix, max_new_tokens=max_new_tokens)
 
     def _target_losses(self, batch: Batch) -> Tensor:
-        embeddings, mask = self._prefix(batch)  # [B, P, d], [B, P]
+        embeddings, mask = self.prefix(batch)  # [B, P, d], [B, P]
         target = batch.target
         said = self.language_model.embed(target.ids[:, :-1])  # [B, L - 1, d]; the last predicts nothing
         states, _ = self.language_model(
@@ -142,7 +142,7 @@ class TokenObjective(TrainedObjective):
             return []
         return texts_to_say(data.sample_set(data.train_split).samples)
 
-    def _prefix(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def prefix(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Embeddings ``[B, N + L, d]`` of visual tokens and query, and their mask."""
         visual = self.visual_projection(self.visual_tokens(batch))  # [B, N, d]
         words = self.language_model.embed(batch.query.ids)  # [B, L, d]
