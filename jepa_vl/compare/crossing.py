@@ -33,17 +33,14 @@ def first_reached(x: Floats, curves: Floats, quality: Floats) -> Floats:
 def ratio(reference: Floats, arm: Floats) -> Floats:
     """Return how many times less the arm needs; infinite where only it comes there, 0 where only the other.
 
-    NaN where neither does.
+    One of the two comes there: the quality is what it has at its full budget.
     """
-    with np.errstate(invalid="ignore"):
-        return reference / arm
+    return reference / arm
 
 
 def span(ratios: Floats) -> tuple[float, float]:
-    """Return the 95 % interval of ratios, of which some may be infinite; NaN if most are of nothing."""
-    known = np.sort(ratios[~np.isnan(ratios)])
-    if 2 * len(known) < len(ratios):
-        return float("nan"), float("nan")
+    """Return the 95 % interval of ratios, of which some may be 0 or infinite, but none is NaN."""
+    known = np.sort(ratios)
     # outward to a draw: there is nothing between a number and infinity
     low = int(np.floor((1 - LEVEL) / 2 * (len(known) - 1)))
     high = int(np.ceil((1 + LEVEL) / 2 * (len(known) - 1)))

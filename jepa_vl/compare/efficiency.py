@@ -79,7 +79,7 @@ def _compared(
     of_draws = sign * stretch(wanted[-1])
     found = [first_reached(at, curve, of_draws) for at, curve in zip(x, draws, strict=True)]
     over = own[-1].over
-    low, high = (math.nan, math.nan) if over == "nothing" else span(ratio(found[1], found[0]))
+    low, high = (None, None) if over == "nothing" else span(ratio(found[1], found[0]))
     names: tuple[QualityOf, QualityOf] = ("arm", "reference")
     return Efficiency(
         arm=arm,
@@ -90,9 +90,9 @@ def _compared(
         arm_needs=_finite(float(needs[0][0])),
         reference_needs=_finite(float(needs[1][0])),
         first_budget=[name for name, curve in zip(names, estimates, strict=True) if curve[0, 0] >= target[0]],
-        ratio=_finite(float(ratio(needs[1], needs[0])[0])),
-        low=_finite(low),
-        high=_finite(high),
+        ratio=float(ratio(needs[1], needs[0])[0]),
+        low=low,
+        high=high,
         over=over,
         seeds=seeds,
     )

@@ -158,7 +158,7 @@ class _Reader:
         path = self.folder / "run.json"
         try:
             return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValidationError as error:
             self.problems.append(f"{path}: not a run's record: {error.errors()[0]['msg']}")
@@ -177,10 +177,11 @@ class _Reader:
             return None
 
     def run(self, metrics: tuple[Metric, ...]) -> Run:
-        budgets = [_measured(pair, metrics) for pair in self.pairs]
-        last, full = budgets[-1], self.pairs[-1]
-        # an arm that says captions itself stands beside those that need a decoder for it
         of_captions = tuple(m for m in metrics if m.name == DECODED)
+        others = tuple(m for m in metrics if m.name != DECODED)
+        budgets = [_measured(pair, others) for pair in self.pairs]
+        last, full = budgets[-1], self.pairs[-1]
+        # an arm that says captions itself stands beside those that need a decoder, which has but one budget
         if last is not None and full is not None:
             said = _measured(self.decoder or full, of_captions)
             if said is not None:

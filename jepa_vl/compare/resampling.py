@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
 
 Floats = npt.NDArray[np.float64]
 #: What an interval speaks of: what may change when the experiment is made again.

@@ -51,5 +51,5 @@ def _scores(
     if column is None:
         return Scores(seeds, values)
     each = [np.array([at.outcomes[metric][sample] for sample in samples]) for _, at in runs]
-    sums = np.stack([np.bincount(column, weights=one) for one in each])  # [S, E]
+    sums = np.array([np.bincount(column, weights=one) for one in each], dtype=np.float64)  # [S, E]
     return Scores(seeds, values, sums, np.bincount(column).astype(np.float64))

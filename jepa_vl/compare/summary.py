@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -114,13 +114,15 @@ class Efficiency(_Record):
         reference_needs: None where the reference never comes there.
         arm_needs: None where the arm never comes there.
         first_budget: Who is there at the first budget already, and may need less than that.
-        ratio: Reference's need / arm's; 0 where the arm does not come there, None where the reference does
-            not.
-        low: Lower end of the 95 % interval; 0 means that the arm may never come there.
-        high: Upper end; None with a ``low`` means that the reference may never come there.
+        ratio: Reference's need / arm's; 0 where the arm does not come there, infinite where the reference
+            does not.
+        low: Lower end of the 95 % interval, 0 and infinite likewise; None where there is none.
+        high: Upper end.
         over: What the interval speaks of.
         seeds: Number of seeds.
     """
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
     arm: str
     metric: str
@@ -130,7 +132,7 @@ class Efficiency(_Record):
     reference_needs: float | None
     arm_needs: float | None
     first_budget: list[QualityOf]
-    ratio: float | None
+    ratio: float
     low: float | None
     high: float | None
     over: Over
@@ -205,7 +207,7 @@ class Summary(_Record):
 
     def save(self, path: Path) -> None:
         """Write JSON; a reader never sees half of it."""
-        content: Any = self.model_dump_json(indent=1) + "\n"
+        content = self.model_dump_json(indent=1) + "\n"
         part = path.with_suffix(".part")
         part.write_text(content, encoding="utf-8")
         part.replace(path)

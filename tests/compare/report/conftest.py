@@ -269,3 +269,11 @@ def _examples(rng: np.random.Generator) -> dict[str, list[dict[str, Any]]]:
 def made_up(tmp_path: Path) -> Callable[..., MadeUp]:
     """Return a function that says what to write, where."""
     return lambda **of: MadeUp(tmp_path / "babyai", **of)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
+    """Return runs that are there, to be read alone."""
+    made = MadeUp(tmp_path_factory.mktemp("made") / "babyai", episodes=30)
+    made.write()
+    return made

@@ -1,0 +1,157 @@
+"""The finding in words, made from the numbers: losses first, and no claim without its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jepa_vl.compare.report.document import Block, Items, Text
+from jepa_vl.compare.report.numbers import change, count, listed, mean, ratio
+from jepa_vl.compare.summary import ArmSummary, Estimate, MetricSummary, Summary, Verdict
+from jepa_vl.results.units import difference, quantity
+
+MANY = 3  # arms besides the reference, from which on they are counted instead of told one by one
+
+
+def finding(summary: Summary) -> list[Block]:
+    """Return the paragraphs at the top of the report."""
+    others = [arm for arm in summary.arms if arm.name != summary.reference]
+    if not summary.means:
+        return [Text("**Nothing has been measured yet.**"), *_caveats(summary)]
+    if len(others) > MANY:
+        return [Text(_counted(summary, others)), *_caveats(summary)]
+    paragraphs = [text for arm in others for text in _told(summary, arm)]
+    # where the reference is ahead is said before anything else
+    paragraphs.sort(key=lambda pair: pair[0])
+    texts: list[Block] = [Text(_setting(summary) + paragraphs[0][1])] if paragraphs else []
+    texts += [Text(text) for _, text in paragraphs[1:]]
+    return [*texts, *_caveats(summary)]
+
+
+def _setting(summary: Summary) -> str:
+    seeds = sorted({len(d.values) for d in summary.differences if d.budget == summary.budgets[-1]})
+    number = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}" if seeds else "no"
+    samples = sorted({count(arm.samples) for arm in summary.arms if arm.samples})
+    return f"At the full budget ({' or '.join(samples)} training samples, {number} paired seeds): "
+
+
+def _told(summary: Summary, arm: ArmSummary) -> Iterator[tuple[int, str]]:
+    """Yield sentences of an arm with their rank."""
+    reference = summary.arm(summary.reference)
+    found: dict[Verdict, list[str]] = {"worse": [], "better": [], "cannot be told": []}
+    for metric in summary.metrics:
+        gap = summary.difference(arm.name, metric.name, summary.budgets[-1])
+        if gap is not None and gap.verdict is not None:
+            found[gap.verdict].append(_gap(summary, arm, metric, gap))
+    if found["worse"]:
+        yield 0, f"**{reference.about} is ahead of {arm.about}** on {listed(found['worse'])}."
+    if found["better"]:
+        yield 1, f"**{arm.about} is ahead of {reference.about}** on {listed(found['better'])}."
+    if found["cannot be told"]:
+        yield (
+            2,
+            f"**No difference can be told** between {arm.about} and {reference.about} on "
+            f"{listed(found['cannot be told'])}.",
+        )
+    efficient = _efficiency(summary, arm, reference)
+    if efficient:
+        yield 3, efficient
+
+
+def _gap(summary: Summary, arm: ArmSummary, metric: MetricSummary, gap: Estimate) -> str:
+    """``VQA by 4.1 [0.9, 7.4] (90.2 % against 85.8 %)``, the one that is ahead first."""
+    names = [arm.name, summary.reference]
+    if gap.verdict == "worse":
+        names.reverse()
+    found = [summary.mean(name, metric.name, summary.budgets[-1]) for name in names]
+    values = " against ".join(quantity(e.value, metric.unit) for e in found if e is not None)
+    if gap.verdict == "cannot be told":
+        return f"{metric.name} ({values}; difference {change(gap, metric)})"
+    ends = sorted(abs(end) for end in (gap.low or 0.0, gap.high or 0.0))
+    by, low, high = (difference(size, metric.unit).lstrip("+") for size in (abs(gap.value), *ends))
+    return f"{metric.name} by {by} [{low}, {high}] ({values})"
+
+
+def _efficiency(summary: Summary, arm: ArmSummary, reference: ArmSummary) -> str:
+    fewer, more, never, unsure = [], [], [], []
+    for one in summary.efficiencies:
+        if (one.arm, one.quality_of, one.axis) != (arm.name, "reference", "samples"):
+            continue
+        text = f"{one.metric} ({ratio(one).replace('[0,', '[not reached,')})"
+        if one.over == "nothing":
+            continue
+        if one.high == 0:
+            never.append(one.metric)
+        elif one.low is not None and one.low > 1:
+            fewer.append(text)
+        elif one.high is not None and one.high < 1:
+            more.append(text)
+        else:
+            unsure.append(text)
+    parts = []
+    if fewer:
+        parts.append(f"{arm.about} takes fewer samples on {listed(fewer)}")
+    if more:
+        parts.append(f"it takes more on {listed(more)}")
+    if never:
+        parts.append(f"it does not come there on {listed(never)}")
+    if unsure:
+        parts.append(f"no difference can be told on {listed(unsure)}")
+    if not parts:
+        return ""
+    return f"**To what {reference.about} has at its full budget**, " + "; ".join(parts) + "."
+
+
+def _counted(summary: Summary, others: list[ArmSummary]) -> str:
+    """Say how many arms are behind, ahead, or neither on each metric."""
+    reference = summary.arm(summary.reference)
+    parts = []
+    for metric in summary.metrics:
+        gaps = [summary.difference(arm.name, metric.name, summary.budgets[-1]) for arm in others]
+        told = [gap.verdict for gap in gaps if gap is not None]
+        own = summary.mean(summary.reference, metric.name, summary.budgets[-1])
+        parts.append(
+            f"**{metric.name}** ({reference.about}: {mean(own, metric)}): of {len(told)} others, "
+            f"{told.count('better')} are better, {told.count('worse')} worse, and of "
+            f"{told.count('cannot be told')} no difference can be told"
+        )
+    return _setting(summary) + "; ".join(parts) + "."
+
+
+def _caveats(summary: Summary) -> list[Block]:
+    notes = list(_notes(summary))
+    return [Items(notes)] if notes else []
+
+
+def _notes(summary: Summary) -> Iterator[str]:
+    states: dict[tuple[str, str], list[int]] = {}
+    for run in summary.runs:
+        if run.state != "finished":
+            states.setdefault((run.arm, run.state), []).append(run.seed)
+    for (arm, state), seeds in states.items():
+        verb = {"training": "still in training", "evaluating": "still evaluated"}.get(state, state)
+        which = f"seed{'' if len(seeds) == 1 else 's'} {listed([str(s) for s in seeds])}"
+        yield (
+            f"**{len(seeds)} of {len(summary.seeds)} runs of {summary.arm(arm).about}: {verb}** ({which}). "
+            "Its means are of the other runs at budgets that these did not come to, which may flatter it; "
+            "differences are of the seeds that both arms have."
+        )
+    full = [d for d in summary.differences if d.budget == summary.budgets[-1]]
+    of: dict[str, dict[str, None]] = {}
+    for gap in full:
+        of.setdefault(gap.over, {})[gap.metric] = None
+    names = {over: listed(list(metrics)) for over, metrics in of.items()}
+    if "episodes" in names:
+        yield (
+            f"**Fewer than 3 paired seeds**: intervals of {names['episodes']} are of test episodes alone, "
+            "and say nothing of what another seed would give."
+        )
+    if "seeds" in names:
+        yield f"Intervals of {names['seeds']} are of seeds alone: there are no outcomes of samples to pair."
+    if "nothing" in names:
+        yield f"No intervals, and so no claims, on {names['nothing']}: too few seeds, no outcomes of samples."
+    if len(summary.machines) > 1:
+        yield f"**Mixed hardware**: {'; '.join(summary.machines)}. Seconds are not to be compared."
+    lone = [m.name for m in summary.metrics if sum(e.metric == m.name for e in summary.differences) == 0]
+    if lone and len(summary.arms) > 1:
+        yield f"Only some arms have {listed(lone)}: nothing to compare."
+    yield from summary.problems
