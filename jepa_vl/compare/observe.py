@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from jepa_vl.data.base import SampleData
 from jepa_vl.data.manifest import ManifestData
 from jepa_vl.objectives.base import Objective
 from jepa_vl.sample import Sample
-from jepa_vl.vision.base import VisionEncoder
+from jepa_vl.vision.base import Preprocessing, VisionEncoder
 from jepa_vl.vision.fingerprint import fingerprint
 
 NONE = "none"
@@ -135,7 +135,7 @@ def _steps(order: Order, options: dict[str, Any]) -> str:
     more = "".join(f", {key} {options[key]}" for key in limits if options.get(key) is not None)
     return (
         f"{int(options['max_steps']):,} steps, {order.samples:,} samples, {order.passes:.2f} passes through "
-        f"{order.pool:,}{more}"
+        f"{order.pool:,}, one sample at most {order.most} times{more}"
     )
 
 
@@ -156,10 +156,17 @@ def _vision(encoder: VisionEncoder | None) -> dict[str, str]:
         fingerprint({}, encoder),
         f"{type(encoder).__name__} · {encoder.fingerprint()}",
         trained,
-        repr(replace(read, num_frames=0)).replace("num_frames=0, ", ""),
+        _preprocessing(read),
         f"{read.num_frames} frames, {grid} tokens of width {encoder.dim}",
     )
     return dict(zip(names, values, strict=True))
+
+
+def _preprocessing(read: Preprocessing) -> str:
+    height, width = read.size
+    mean, std = (" ".join(f"{n:.6g}" for n in numbers) for numbers in (read.mean, read.std))
+    side = "" if read.resize_to is None else f" to {read.resize_to}"
+    return f"{height} × {width}, mean {mean}, std {std}, {read.interpolation}, {read.resize_mode}{side}"
 
 
 def _training(parts: Parts, budgets: Iterable[float]) -> dict[str, str]:

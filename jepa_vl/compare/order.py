@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -39,12 +40,14 @@ class Order:
         samples: How many the run sees.
         batch: How many are in a batch of one process.
         pool: Of how many they are drawn.
+        most: How often the sample that comes most often comes; in a mixture some do more than others.
     """
 
     hash: str
     samples: int
     batch: int
     pool: int
+    most: int
 
     @property
     def passes(self) -> float:
@@ -62,13 +65,14 @@ def training_order(data: SampleData, *, steps: int, accumulate: int = 1, process
         processes: How many train together.
     """
     digest = hashlib.sha256()
-    samples = batch = 0
+    times: Counter[str] = Counter()
+    batch = 0
     for number, ids in enumerate(batch_ids(data, steps * accumulate, processes=processes)):
         digest.update(f"{number} {ids!r}\n".encode())
-        samples += len(ids)
+        times.update(ids)
         batch = max(batch, len(ids))
     pool = len(data.sample_set(data.train_split))
-    return Order(digest.hexdigest(), samples, batch, pool)
+    return Order(digest.hexdigest(), times.total(), batch, pool, max(times.values(), default=0))
 
 
 def batch_ids(data: SampleData, batches: int, *, processes: int = 1) -> Iterator[list[str]]:

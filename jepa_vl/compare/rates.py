@@ -71,7 +71,7 @@ def rates(objective: Objective, *, steps: int, at: Sequence[int]) -> Rates:
 def _factors(optimizer: Optimizer, schedule: Any, steps: int) -> list[float]:
     """Return the factor of the learning rate of each step."""
     entry = schedule if isinstance(schedule, dict) else {"scheduler": schedule, "interval": "epoch"}
-    scheduler = entry.get("scheduler")
+    scheduler: Any = entry.get("scheduler")
     by_step = scheduler is not None and entry.get("interval") == "step"
     group = optimizer.param_groups[0]
     base = group.get("initial_lr", group["lr"])

@@ -58,7 +58,20 @@ def test_the_order_counts_samples_batches_and_passes(data: Any) -> None:
     order = training_order(data, steps=3, accumulate=2, processes=2)
     assert (order.samples, order.batch, order.pool) == (48, 4, 16)
     assert order.passes == 3.0
-    assert data.trainer is None  # as it was
+    assert order.most == 3
+
+
+def test_a_small_part_of_a_mixture_comes_more_often(data: Any) -> None:
+    data.mixture = {"caption": 1, "vqa": 3}
+    order = training_order(data, steps=16)  # 64 samples, 48 of them of 8 questions
+    assert (order.most, order.passes) == (6, 4.0)
+
+
+def test_going_through_the_order_leaves_the_data_as_they_were(data: Any) -> None:
+    before = read_by_the_loader(data, 4)
+    training_order(data, steps=3)
+    assert read_by_the_loader(data, 4) == before
+    assert data.trainer is None
 
 
 def test_another_seed_or_length_is_another_order(data: Any) -> None:
