@@ -158,7 +158,7 @@ class _Reader:
         path = self.folder / "run.json"
         try:
             return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
         except ValidationError as error:
             self.problems.append(f"{path}: not a run's record: {error.errors()[0]['msg']}")

@@ -27,6 +27,7 @@ def frames_of(comparison: Comparison, sample_set: str, ids: Sequence[str]) -> di
         return {}
     try:
         data = build_parts(values)[0].data
+        data.prepare_data()
         data.setup("test")
         samples = data.sample_set(sample_set)
         place = {sample.id: i for i, sample in enumerate(samples.samples)}

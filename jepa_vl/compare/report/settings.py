@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from jepa_vl.compare.control import ControlSheet, brief
+from jepa_vl.compare.cost_rows import CostRow, InferenceCosts
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.report.document import Block, Cell, Items, Table, Text, Tone
-from jepa_vl.compare.report.numbers import NONE, duration
+from jepa_vl.compare.report.numbers import NONE, duration, short
 
 CONTROL, TUNING, COST = "control.json", "tuning.json", "cost.json"
 
@@ -125,26 +126,38 @@ def _trial(trial: Mapping[str, Any] | None, best: bool) -> Cell:
 
 
 def cost(comparison: Comparison, folder: Path) -> list[Block]:
-    """What it takes to answer, by part; one row an arm and a setting."""
-    written = _read(folder / COST)
-    lines = [(arm, row) for arm in comparison.arms for row in _rows(written.get(arm.name))]
-    if not lines:
+    """What it takes to answer, by part: milliseconds and operations of a sample."""
+    try:
+        costs = InferenceCosts.load(folder / COST).root
+    except FileNotFoundError:
         return []
-    keys = list(dict.fromkeys(key for _, row in lines for key in row))
-    rows = [[arm.about or arm.name, *(_quantity(row.get(key)) for key in keys)] for arm, row in lines]
-    words = 1 + sum(all(isinstance(row.get(key, ""), str) for _, row in lines) for key in keys[:2])
-    return [Table(["arm", *(key.replace("_", " ") for key in keys)], rows, words=words)]
+    except ValidationError as error:
+        return [Text(f"**{COST} cannot be read**: {error.errors()[0]['msg']}.")]
+    arms = [arm for arm in comparison.arms if arm.name in costs and costs[arm.name].rows]
+    found = {(arm.name, _size(row)): row for arm in arms for row in costs[arm.name].rows}
+    rows: list[list[str | Cell]] = []
+    for size in dict.fromkeys(size for _, size in found):
+        cells = [_cost(found.get((arm.name, size))) for arm in arms]
+        rows.append([*("" if word is None else str(word) for word in size), *cells])
+    if not rows:
+        return []
+    notes = dict.fromkeys(f"{row.part}: {row.note}" for row in found.values() if row.note)
+    words = (
+        "Milliseconds and operations of a sample, medians of several runs; candidates are embedded once for all "
+        "samples."
+    )
+    headings = ["part", "batch", "frames", "candidates", *(arm.about or arm.name for arm in arms)]
+    return [Text(words), Table(headings, rows), *([Items(list(notes))] if notes else [])]
 
 
-def _rows(of_arm: Any) -> Iterator[Mapping[str, Any]]:
-    found = of_arm.get("rows", []) if isinstance(of_arm, Mapping) else of_arm or []
-    yield from (row for row in found if isinstance(row, Mapping))
+def _size(row: CostRow) -> tuple[str, int, int | None, int | None]:
+    """Return what makes rows of two arms comparable; what thinks has another name in each."""
+    part = "predictor or prefix" if row.part in ("predictor", "prefix") else row.part
+    return part, row.batch, row.frames, row.candidates
 
 
-def _quantity(value: Any) -> str:
-    if value is None:
-        return NONE
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _cost(row: CostRow | None) -> str:
+    return NONE if row is None else f"{row.milliseconds:.3g} ms, {short(row.flops)}"
 
 
 def _read(path: Path) -> dict[str, Any]:

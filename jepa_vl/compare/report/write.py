@@ -34,6 +34,10 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
     Raises:
         UserError: A file cannot be written.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}") from error
     gathered = gather(comparison, folder)
     summary = summarise(gathered)
     drawn = True
@@ -45,7 +49,6 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
     document = content(gathered, summary, figures=drawn, frames=functools.partial(frames_of, comparison))
     page = folder / ("report.html" if drawn else "report.md")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         summary.save(folder / "summary.json")
         write_curves(summary, folder / "curves")
         (folder / "report.md").write_text(markdown(document, _figures(document, folder)), encoding="utf-8")

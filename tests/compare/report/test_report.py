@@ -37,6 +37,7 @@ from jepa_vl.errors import UserError
 
 pytest.importorskip("matplotlib")
 MakeUp = Callable[..., Any]
+THINKS = {"jepa": "predictor", "token": "prefix"}
 VOID = ("meta", "img", "br", "path", "use", "rect")
 
 
@@ -84,8 +85,9 @@ def page(made: Any) -> Iterator[Path]:
         Row(check="learning rate", values={"jepa": "0.1", "token": "0.2"}, verdict="listed"),
     ]
     ControlSheet(comparison="babyai", rows=rows, differs=[]).save(folder / "control.json")
+    row = {"batch": 1, "frames": 8, "milliseconds": 4.25, "flops": 2.5e9, "runs": 3}
     (folder / "cost.json").write_text(
-        json.dumps({"jepa": [{"part": "predictor", "frames": 8, "milliseconds": 4.25}], "token": []})
+        json.dumps({arm: {"rows": [row | {"part": part}]} for arm, part in THINKS.items()})
     )
     (folder / "tuning.json").write_text(
         json.dumps(
@@ -138,7 +140,8 @@ def test_everything_is_in_it_and_in_this_order(page: Path) -> None:
     assert text.count("<svg") >= 3 * 4 + 3  # of four metrics over three axes, and the paper's
     assert text.count("data:image/png") == 2 * 6 * 4
     assert "the loss is not a number at step 142" in text
-    assert "4.25" in text
+    assert "predictor or prefix" in text
+    assert "4.25 ms, 2.5 G" in text
     assert "&lt;b&gt;edge" in text
 
 
