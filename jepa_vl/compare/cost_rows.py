@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 from rich import box
 from rich.table import Table
 
 #: In the order in which they are done.
-Part = Literal["vision encoder", "query", "predictor", "prefix", "decoding", "candidates", "scoring"]
+Part = Literal[
+    "vision encoder", "query", "predictor", "prefix", "decoding", "decoder", "candidates", "scoring"
+]
 
 
 class CostRow(BaseModel):
@@ -20,7 +22,8 @@ class CostRow(BaseModel):
     Attributes:
         part: ``vision encoder``: frames → tokens. ``query``: text → token ids. ``predictor`` (of JEPA) and
             ``prefix`` (of the twin): tokens and query → embedding, or keys, values and the first state; what
-            embeds the query is part of it. ``decoding``: that → a text. ``candidates``: embedding the texts
+            embeds the query is part of it. ``decoding``: that → a text. ``decoder``: the same by a decoder
+            that was trained on the run. ``candidates``: embedding the texts
             to choose from, which JEPA does once for all samples: it is not divided by the batch.
             ``scoring``: prediction and candidates → scores; a twin reads every candidate.
         batch: Samples at once.
@@ -44,28 +47,34 @@ class CostRow(BaseModel):
     note: str = ""
 
 
-class InferenceCosts(BaseModel):
-    """``cost.json``: rows by arm, and where they were measured.
+class ArmCosts(BaseModel):
+    """An arm's rows.
 
     Attributes:
-        arms: Arm → rows.
-        machine: See `jepa_vl.results.run_info.machine`; ``threads`` of torch besides.
+        rows: See `CostRow`.
+        run: Name and key of the run that was measured.
+        machine: See `jepa_vl.results.run_info.machine`; ``threads`` of torch and the ``device`` besides.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    arms: dict[str, list[CostRow]] = Field(default_factory=dict)
+    rows: list[CostRow]
+    run: str = ""
     machine: dict[str, Any] = Field(default_factory=dict)
+
+
+class InferenceCosts(RootModel[dict[str, ArmCosts]]):
+    """``cost.json``: arm → its rows."""
 
     def save(self, path: Path) -> None:
         """Write the file."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=1) + "\n")
+        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file."""
-        return cls.model_validate_json(path.read_text())
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def cost_table(costs: InferenceCosts) -> Table:
@@ -73,12 +82,12 @@ def cost_table(costs: InferenceCosts) -> Table:
     table = Table(title="\ninference", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     for heading in ("part", "batch", "frames", "candidates"):
         table.add_column(heading, justify="left" if heading == "part" else "right")
-    for arm in costs.arms:
+    for arm in costs.root:
         table.add_column(f"{arm}\nms", justify="right")
         table.add_column(f"{arm}\nMFLOPs", justify="right")
-    every = [row for rows in costs.arms.values() for row in rows]
+    every = [row for of_arm in costs.root.values() for row in of_arm.rows]
     for key in dict.fromkeys(_key(row) for row in every):
-        cells = [part for rows in costs.arms.values() for part in _cells(rows, key)]
+        cells = [part for of_arm in costs.root.values() for part in _cells(of_arm.rows, key)]
         table.add_row(*("" if word is None else str(word) for word in key), *cells)
     return table
 

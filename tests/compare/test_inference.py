@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from jepa_vl.compare.cost_rows import CostRow, InferenceCosts, cost_table
+from jepa_vl.compare.cost_rows import ArmCosts, CostRow, InferenceCosts, cost_table
 from jepa_vl.compare.inference import candidate_texts, encode, inference_cost
 from jepa_vl.compare.inference_parts import JEPAParts, TokenParts, parts_of
 from jepa_vl.data.base import SampleData, SampleSet
@@ -179,7 +179,7 @@ def test_candidates_are_distinct_and_of_known_words():
 def test_the_file_gives_back_the_rows_and_the_table_has_them_side_by_side(tmp_path, jepa):
     rows = inference_cost(jepa, FewData(), frames=(2,), candidates=(2,), batches=(1,))
     twin = [row.model_copy(update={"part": "prefix"}) if row.part == "predictor" else row for row in rows]
-    costs = InferenceCosts(arms={"jepa": rows, "token": twin}, machine={"cores": 2})
+    costs = InferenceCosts({"jepa": ArmCosts(rows=rows, run="a"), "token": ArmCosts(rows=twin)})
     costs.save(tmp_path / "a" / "cost.json")
     assert InferenceCosts.load(tmp_path / "a" / "cost.json") == costs
     table = cost_table(costs)
