@@ -34,6 +34,10 @@ def count_flops(work: Callable[[], object]) -> int:
     return int(counter.get_total_flops())
 
 
+def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
 def _attention_backward(gradient: Shape, query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
     return 2 * int(sdpa_flop_count(query, key, value))
 
@@ -46,6 +50,7 @@ def _dot(left: Shape, right: Shape, *_: Any, **__: Any) -> int:
 FORMULAS = {
     aten.mv: _dot,
     aten.dot: _dot,
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
     aten._scaled_dot_product_flash_attention_backward: _attention_backward,
     aten._scaled_dot_product_efficient_attention_backward: _attention_backward,
