@@ -77,9 +77,10 @@ def _compared(
     target = sign * np.array([wanted[-1].estimate])
     needs = [first_reached(at, curve, target) for at, curve in zip(x, estimates, strict=True)]
     of_draws = sign * stretch(wanted[-1])
-    found = [first_reached(at, curve, of_draws) for at, curve in zip(x, draws, strict=True)]
     over = own[-1].over
-    low, high = (None, None) if over == "nothing" else span(ratio(found[1], found[0]))
+    low, high = None, None
+    if over != "nothing":
+        low, high = span((x[1], draws[1], of_draws), (x[0], draws[0], of_draws))
     names: tuple[QualityOf, QualityOf] = ("arm", "reference")
     return Efficiency(
         arm=arm,

@@ -116,8 +116,9 @@ class Efficiency(_Record):
         first_budget: Who is there at the first budget already, and may need less than that.
         ratio: Reference's need / arm's; 0 where the arm does not come there, infinite where the reference
             does not.
-        low: Lower end of the 95 % interval, 0 and infinite likewise; None where there is none.
-        high: Upper end.
+        low: Lower end of the 95 % interval; None where there is none. 0 where the arm may not come there,
+            or the reference may need next to nothing, being there at its first budget.
+        high: Upper end; infinite likewise.
         over: What the interval speaks of.
         seeds: Number of seeds.
     """

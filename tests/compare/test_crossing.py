@@ -58,6 +58,19 @@ def test_who_does_not_come_there_is_zero_or_infinite() -> None:
     assert ratio(one, never)[0] == 0
 
 
-def test_the_interval_of_ratios_that_are_partly_infinite_ends_at_infinity() -> None:
-    ratios = np.concatenate([np.full(900, 2.0), np.full(100, np.inf)])
-    assert span(ratios) == (2.0, math.inf)
+def test_the_interval_ends_at_infinity_where_the_reference_may_not_come_there() -> None:
+    """The arm comes there at 100 in all draws, the reference at 1000 or, in one of ten, not at all."""
+    quality = np.ones(1000)
+    arm = np.tile([0.0, 1.0, 1.0, 1.0], (1000, 1))
+    reference = np.tile([0.0, 0.0, 1.0, 1.0], (1000, 1))
+    reference[:100] = 0
+    assert span((X, reference, quality), (X, arm, quality)) == pytest.approx((10.0, math.inf))
+
+
+def test_who_is_there_at_the_first_budget_may_need_any_number_less() -> None:
+    quality = np.ones(1000)
+    early, late = np.tile([1.0, 1.0, 1.0, 1.0], (1000, 1)), np.tile([0.0, 0.0, 1.0, 1.0], (1000, 1))
+    assert first_reached(X, early, quality)[0] == X[0]
+    assert span((X, late, quality), (X, early, quality)) == pytest.approx((100.0, math.inf))
+    assert span((X, early, quality), (X, late, quality)) == pytest.approx((0.0, 0.01))
+    assert span((X, early, quality), (X, early, quality)) == (0.0, math.inf)

@@ -76,7 +76,7 @@ def _efficiency(summary: Summary, arm: ArmSummary, reference: ArmSummary) -> str
     for one in summary.efficiencies:
         if (one.arm, one.quality_of, one.axis) != (arm.name, "reference", "samples"):
             continue
-        text = f"{one.metric} ({ratio(one).replace('[0,', '[not reached,')})"
+        text = f"{one.metric} ({ratio(one)})"
         if one.over == "nothing":
             continue
         if one.high == 0:
