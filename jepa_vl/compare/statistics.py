@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -22,7 +23,14 @@ from jepa_vl.compare.summary import (
     Summary,
     Verdict,
 )
-from jepa_vl.tasks.base import Result
+from jepa_vl.tasks.base import Result, Unit
+
+#: Beyond these no mean can be, though a widened interval may reach there.
+LIMITS: Mapping[Unit, tuple[float, float]] = {
+    "percent": (0.0, 1.0),
+    "points": (0.0, math.inf),
+    "rank": (1.0, math.inf),
+}
 
 
 def summarise(gathered: Gathered) -> Summary:
@@ -39,7 +47,7 @@ def summarise(gathered: Gathered) -> Summary:
             for budget, at in zip(plan.budgets, scores, strict=True):
                 if arm.name not in at:
                     continue
-                means.append(_mean(arm.name, metric.name, budget, at[arm.name]))
+                means.append(_mean(arm.name, metric.name, budget, at[arm.name], known[metric.name].unit))
                 if arm.name != plan.reference and plan.reference in at:
                     found = _difference(
                         arm.name, metric.name, budget, at[arm.name], at[plan.reference], better
@@ -71,9 +79,13 @@ def verdict(low: float | None, high: float | None, *, higher_is_better: bool) ->
     return "better" if (low > 0) == higher_is_better else "worse"
 
 
-def _mean(arm: str, metric: str, budget: float, scores: Scores) -> Estimate:
+def _mean(arm: str, metric: str, budget: float, scores: Scores, unit: Unit) -> Estimate:
     values = dict(zip(scores.seeds, scores.values.tolist(), strict=True))
-    return _estimate(arm, metric, budget, resample(scores), values)
+    found = _estimate(arm, metric, budget, resample(scores), values)
+    least, most = LIMITS.get(unit, (-math.inf, math.inf))
+    if found.low is not None and found.high is not None:
+        found.low, found.high = max(found.low, least), min(found.high, most)
+    return found
 
 
 def _difference(

@@ -39,6 +39,12 @@ def test_means_are_those_of_the_files(made_up: MakeUp) -> None:
     assert found.low < found.value < (found.high or 0)
 
 
+def test_no_interval_of_a_mean_leaves_what_can_be(summary: Summary) -> None:
+    """With the few hits of the first budget a widened interval would go below none at all."""
+    shares = [e for e in summary.means if "CIDEr" not in e.metric]
+    assert all(0 <= (e.low or 0) <= e.value <= (e.high or 0) <= 1 for e in shares)
+
+
 def test_planted_winners_are_found_and_so_is_the_reference_where_it_wins(summary: Summary) -> None:
     verdicts = {d.metric: d.verdict for d in summary.differences if d.budget == 1}
     assert verdicts["retrieval, text-to-video R@1"] == "better"
