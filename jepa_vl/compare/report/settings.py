@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.report.document import Block, Cell, Items, Table, Text, Tone
 from jepa_vl.compare.report.numbers import NONE, duration, short
 
+#: Part, batch, frames and candidates.
+Size = tuple[str, int, int | None, int | None]
 CONTROL, TUNING, COST = "control.json", "tuning.json", "cost.json"
 
 
@@ -135,29 +137,40 @@ def cost(comparison: Comparison, folder: Path) -> list[Block]:
         return [Text(f"**{COST} cannot be read**: {error.errors()[0]['msg']}.")]
     arms = [arm for arm in comparison.arms if arm.name in costs and costs[arm.name].rows]
     found = {(arm.name, _size(row)): row for arm in arms for row in costs[arm.name].rows}
-    rows: list[list[str | Cell]] = []
-    for size in dict.fromkeys(size for _, size in found):
-        cells = [_cost(found.get((arm.name, size))) for arm in arms]
-        rows.append([*("" if word is None else str(word) for word in size), *cells])
-    if not rows:
-        return []
-    notes = dict.fromkeys(f"{row.part}: {row.note}" for row in found.values() if row.note)
+    sizes = list(dict.fromkeys(size for _, size in found))
+    order = list(dict.fromkeys(part for part, *_ in sizes))
+    sizes.sort(key=lambda size: order.index(size[0]))  # stable: a part's sizes stay in their order
     words = (
-        "Milliseconds and operations of a sample, medians of several runs; candidates are embedded once for all "
-        "samples."
+        "Milliseconds and operations of a sample, medians of several runs; candidates are embedded once "
+        "for all samples."
     )
-    headings = ["part", "batch", "frames", "candidates", *(arm.about or arm.name for arm in arms)]
-    return [Text(words), Table(headings, rows), *([Items(list(notes))] if notes else [])]
+    blocks: list[Block] = [Text(words)]
+    for batch in dict.fromkeys(size[1] for size in sizes):
+        rows = [
+            [size[0], *_numbers(size[2:]), *(_cost(found.get((arm.name, size))) for arm in arms)]
+            for size in sizes
+            if size[1] == batch
+        ]
+        headings = ["part", "frames", "candidates", *(arm.about or arm.name for arm in arms)]
+        blocks.append(Table(headings, rows, title=f"batch of {batch}", folded=len(blocks) > 1))
+    return blocks if found else []
 
 
-def _size(row: CostRow) -> tuple[str, int, int | None, int | None]:
+def _numbers(values: Sequence[int | None]) -> list[str]:
+    return ["" if value is None else str(value) for value in values]
+
+
+def _size(row: CostRow) -> Size:
     """Return what makes rows of two arms comparable; what thinks has another name in each."""
     part = "predictor or prefix" if row.part in ("predictor", "prefix") else row.part
     return part, row.batch, row.frames, row.candidates
 
 
 def _cost(row: CostRow | None) -> str:
-    return NONE if row is None else f"{row.milliseconds:.3g} ms, {short(row.flops)}"
+    if row is None:
+        return NONE
+    time = f"{row.milliseconds:.3g} ms" if row.milliseconds < 1000 else f"{row.milliseconds / 1000:.3g} s"
+    return ", ".join(filter(None, (time, short(row.flops) if row.flops else "", row.note)))
 
 
 def _read(path: Path) -> dict[str, Any]:
