@@ -45,12 +45,12 @@ def decoder_values(file: str, name: str, values: dict[str, Any]) -> dict[str, An
         data["init_args"] |= {key: own[key] for key in OWN_DATA if key in own}
         if "mixture" not in own:
             data["init_args"].pop("mixture", None)
-    trainer = {**decoder["trainer"], **{k: values["trainer"][k] for k in MACHINE if k in values["trainer"]}}
+    machine = {k: values["trainer"][k] for k in MACHINE if values["trainer"].get(k) is not None}
     plugins = list(dict.fromkeys([*(values.get("plugins") or []), *(decoder.get("plugins") or [])]))
     return {
         **decoder,
         "data": data,
-        "trainer": trainer,
+        "trainer": decoder["trainer"] | machine,
         "plugins": plugins,
         "seed_everything": values["seed_everything"],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -95,8 +96,23 @@ class Job(BaseModel):
 
 
 def _hash(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, default=str)
+    text = json.dumps(_same(content), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _same(value: Any) -> Any:
+    """Return a value as the number that its text is: ``1e-3`` of the command line and ``0.001`` are one.
+
+    Defaults are not filled in, so that an argument that a later version adds makes no run another one.
+    """
+    if isinstance(value, dict):
+        return {key: _same(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_same(inner) for inner in value]
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        with suppress(ValueError):
+            return float(value)
+    return value
 
 
 def with_seed(values: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -100,9 +100,9 @@ def run_trial(job: Job) -> TrialRecord:
         return done
     _begin(job)
     record = TrialRecord(arm=job.arm, value=job.trial, key=job.key, state="finished")
-    validated = job.values["trainer"].get("limit_val_batches")
-    quick = {**job.values["trainer"], "limit_val_batches": 0, "num_sanity_val_steps": 0}
-    parts, recipe = build_parts({**job.values, "trainer": quick})
+    parts, recipe = build_parts(job.values)
+    validated = parts.trainer.get("limit_val_batches")
+    parts.trainer |= {"limit_val_batches": 0, "num_sanity_val_steps": 0}  # validated once, at the end
     if not (parts.data.val_sets and parts.tasks):
         raise UserError("tuning chooses by val/score, and there is no validation set or no task")
     counts = Throughput()

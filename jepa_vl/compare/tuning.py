@@ -57,7 +57,9 @@ def tune(comparison: Comparison, arms: Sequence[str], *, command: str, say: Call
     warnings = [text for name in arms if (text := _edge(comparison, name, chosen[name]))]
     for text in warnings:
         log.warning("%s", text)
-    _write(comparison, found, chosen, warnings)
+    first = jobs[arms[0]][0]
+    steps = step_of(first.budgets[-1], int(first.values["trainer"]["max_steps"]))
+    _write(comparison, found, chosen, steps, warnings)
     for name, value in chosen.items():
         say(f"{name}: {comparison.tuning.key} {value}")
 
@@ -198,7 +200,11 @@ def _folder(value: Any) -> str:
 
 
 def _write(
-    comparison: Comparison, found: dict[str, list[TrialRecord]], chosen: dict[str, Any], warnings: list[str]
+    comparison: Comparison,
+    found: dict[str, list[TrialRecord]],
+    chosen: dict[str, Any],
+    steps: int,
+    warnings: list[str],
 ) -> None:
     """Write ``tuning.json``; what other processes wrote of other arms stays."""
     tuning = comparison.tuning
@@ -219,9 +225,7 @@ def _write(
         "key": tuning.key,
         "values": list(tuning.values),
         "budget": tuning.budget,
-        "steps": {
-            arm.name: step_of(tuning.budget, arm.values["trainer"]["max_steps"]) for arm in comparison.arms
-        },
+        "steps": steps,
         "seed": tuning.seed,
         "rule": RULE,
         "trials": [*others, *(record.model_dump() for records in found.values() for record in records)],
