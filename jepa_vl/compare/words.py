@@ -59,11 +59,11 @@ def read_words(recipe: Recipe) -> CompareWords:
     if isinstance(values.get("arms"), dict):
         # a name such as 0.05 is a number to YAML
         values["arms"] = {str(name): arm for name, arm in values["arms"].items()}
-    if values.get("tune") == "null":  # so it comes from the command line
-        values["tune"] = None
+    values["tune"] = _nothing(values.get("tune"))
     if isinstance(values.get("metrics"), dict):
         # null leaves out what an imported recipe names
-        values["metrics"] = {name: text for name, text in values["metrics"].items() if text is not None}
+        metrics = values["metrics"].items()
+        values["metrics"] = {name: text for name, text in metrics if _nothing(text) is not None}
     return _checked(recipe, COMPARE, CompareWords, values)
 
 
@@ -77,10 +77,16 @@ def read_arm(own: Recipe, name: str) -> ArmWords:
     Raises:
         RecipeError: With file, line and key.
     """
+    values = {key: _nothing(value) if key == "decoder" else value for key, value in own.values.items()}
     try:
-        return _checked(own, (), ArmWords, own.values)
+        return _checked(own, (), ArmWords, values)
     except RecipeError as error:
         raise RecipeError(f"{error} (arm '{name}')") from error
+
+
+def _nothing(value: Any) -> Any:
+    """Return None for null, which comes from the command line as a word."""
+    return None if value == "null" else value
 
 
 def _checked(recipe: Recipe, key: Key, model: type[M], values: dict[str, Any]) -> M:

@@ -142,3 +142,11 @@ def test_a_decoder_is_found_beside_the_recipe_that_names_it(
     (squares / "elsewhere" / "data").symlink_to(squares / "data")
     monkeypatch.chdir(squares / "elsewhere")
     assert load_comparison("../squares.yaml").arm("jepa").decoder == str(squares / "say.yaml")
+
+
+def test_null_on_the_command_line_leaves_out_what_the_recipe_names(squares: Path, compare) -> None:
+    (squares / "say.yaml").touch()
+    file = squares / "squares.yaml"
+    file.write_text(file.read_text().replace("about: VL-JEPA", "about: VL-JEPA\n      decoder: say.yaml"))
+    found = compare("compare.arms.jepa.decoder=null", "compare.tune=null", "compare.metrics.questions=null")
+    assert (found.arm("jepa").decoder, found.tuning, found.metrics) == ("", None, ())
