@@ -106,6 +106,7 @@ def lay_arm(
         values=values,
         own=tuple(dict.fromkeys(said)),
         decoder=_decoder(own, words.decoder),
+        against=words.against or "",
         paper=words.paper,
         about=words.about or name,
     )

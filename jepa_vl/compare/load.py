@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jepa_vl.compare.arms import LaidArm, free, lay_arm
@@ -51,16 +51,19 @@ def load_comparison(file: str | Path, overrides: Sequence[tuple[str, str]] = ())
     _check_named(recipe, (*COMPARE, "varies"), words.varies, frozenset().union(*(arm.keys for arm in laid)))
     metrics = tuple(_metric(recipe, name, text, laid) for name, text in words.metrics.items())
     _check_paper(recipe, laid, metrics)
+    reference = _reference(recipe, words)
+    _check_against(recipe, laid)
     return Comparison(
         name=str(shared.values.get("name") or Path(file).stem),
         arms=tuple(each.arm for each in laid),
-        reference=_reference(recipe, words),
+        reference=reference,
         varies=tuple(words.varies),
         seeds=_seeds(recipe, words),
         budgets=_budgets(recipe, words, laid),
         metrics=metrics,
         tuning=_tuning(recipe, words, laid),
         file=str(file),
+        series=_series(recipe, words, {each.arm.name: each.arm.against or reference for each in laid}),
     )
 
 
@@ -110,6 +113,27 @@ def _reference(recipe: Recipe, words: CompareWords) -> str:
         hint = did_you_mean(reference, words.arms)
         raise recipe.error((*COMPARE, "reference"), f"there is no arm '{reference}'; {hint}")
     return reference
+
+
+def _check_against(recipe: Recipe, laid: Sequence[LaidArm]) -> None:
+    names = [each.arm.name for each in laid]
+    for name, against in ((each.arm.name, each.arm.against) for each in laid if each.arm.against):
+        others = [other for other in names if other != name]
+        if against not in others:
+            key: Key = (*ARMS, name, "against")
+            raise recipe.error(key, f"there is no other arm '{against}'; {did_you_mean(against, others)}")
+
+
+def _series(recipe: Recipe, words: CompareWords, against: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    for title, names in words.series.items():
+        key: Key = (*COMPARE, "series", title)
+        for i, name in enumerate(names):
+            if against.get(name, name) == name:
+                arms = [arm for arm, other in against.items() if arm != other]
+                raise recipe.error((*key, i), f"no arm '{name}' has a gap; {did_you_mean(name, arms)}")
+        if len(set(names)) < max(2, len(names)):
+            raise recipe.error(key, f"expected two different arms or more, found {names!r}")
+    return {title: tuple(names) for title, names in words.series.items()}
 
 
 def _seeds(recipe: Recipe, words: CompareWords) -> tuple[int, ...]:

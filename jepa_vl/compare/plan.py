@@ -17,6 +17,7 @@ class Arm:
         own: Dotted keys that it sets itself, such as ``objective.predictor.layers``.
         decoder: Recipe file of a decoder that is trained on each finished run of the arm, which then says
             its captions a second time; empty for none.
+        against: Name of the arm that it is compared with; empty for the comparison's reference.
         paper: What the paper reports for it, by the name of a metric (see `Metric.name`).
         about: A few words for tables and legends; the name by default.
     """
@@ -25,6 +26,7 @@ class Arm:
     values: dict[str, Any]
     own: tuple[str, ...]
     decoder: str = ""
+    against: str = ""
     paper: Mapping[str, float] = field(default_factory=dict)
     about: str = ""
 
@@ -72,13 +74,15 @@ class Comparison:
     Attributes:
         name: Its folder is ``runs/compare/NAME``.
         arms: In the order of the tables.
-        reference: Name of the arm that the others are compared with.
+        reference: Name of the arm that the others are compared with, unless they name one themselves.
         varies: Dotted keys outside of the objective's own parts in which arms may differ.
         seeds: Each arm is trained once with each.
         budgets: Fractions of an arm's steps at which it is evaluated, ascending, the last 1.
         metrics: What the report shows and tests.
         tuning: How a key of each arm is chosen before; None to take the recipe's.
         file: The recipe, for commands and messages.
+        series: Name of what widens step by step → the arms of its steps, in order, whose differences to the
+            arms that they are compared with are compared in turn: does the gap grow?
     """
 
     name: str
@@ -90,7 +94,12 @@ class Comparison:
     metrics: tuple[Metric, ...]
     tuning: Tuning | None
     file: str
+    series: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:
         """Return an arm by its name; `KeyError` where there is none."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    def against(self, name: str) -> str:
+        """Return the name of the arm that an arm is compared with; empty for the reference itself."""
+        return self.arm(name).against or ("" if name == self.reference else self.reference)

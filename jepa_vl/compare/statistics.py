@@ -1,4 +1,4 @@
-"""`summarise`: means with intervals, paired differences to the reference, and sample efficiency."""
+"""`summarise`: means with intervals, paired differences, how these change, and sample efficiency."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from jepa_vl.compare.efficiency import efficiencies
+from jepa_vl.compare.gaps import estimate, gap, trends
 from jepa_vl.compare.gather import Gathered, Measured, Run, machine_words
 from jepa_vl.compare.plan import Arm, Metric
-from jepa_vl.compare.resampling import Resampled, Scores, interval, resample
+from jepa_vl.compare.resampling import Scores, resample
 from jepa_vl.compare.scores import scores_of
 from jepa_vl.compare.summary import (
     ArmSummary,
@@ -21,7 +22,6 @@ from jepa_vl.compare.summary import (
     Point,
     RunSummary,
     Summary,
-    Verdict,
 )
 from jepa_vl.tasks.base import Result, Unit
 
@@ -39,7 +39,7 @@ def summarise(gathered: Gathered) -> Summary:
     known = {metric.name: row for metric in gathered.metrics if (row := _row(gathered, metric)) is not None}
     metrics = [metric for metric in gathered.metrics if metric.name in known]
     points = _points(gathered)
-    means, differences, ratios = [], [], []
+    means, differences, ratios, series = [], [], [], []
     for metric in metrics:
         better = known[metric.name].higher_is_better
         scores = [scores_of(gathered, metric, i) for i in range(len(plan.budgets))]
@@ -48,73 +48,38 @@ def summarise(gathered: Gathered) -> Summary:
                 if arm.name not in at:
                     continue
                 means.append(_mean(arm.name, metric.name, budget, at[arm.name], known[metric.name].unit))
-                if arm.name != plan.reference and plan.reference in at:
-                    found = _difference(
-                        arm.name, metric.name, budget, at[arm.name], at[plan.reference], better
-                    )
+                other = at.get(plan.against(arm.name))
+                if other is not None:
+                    found = gap(arm.name, metric.name, budget, at[arm.name], other, better)
                     differences += [] if found is None else [found]
-            if arm.name != plan.reference:
+            if plan.against(arm.name):
                 ratios += _ratios(gathered, arm, metric, scores, points, better)
+        series += trends(plan, metric.name, scores[-1], better)
     return Summary(
         name=plan.name,
         reference=plan.reference,
         seeds=list(plan.seeds),
         budgets=list(plan.budgets),
-        arms=[_arm(gathered, arm) for arm in plan.arms],
+        arms=[_arm(gathered, arm, plan.against(arm.name)) for arm in plan.arms],
         metrics=[_metric(metric, known[metric.name]) for metric in metrics],
         points=points,
         means=means,
         differences=differences,
         efficiencies=ratios,
+        trends=series,
         runs=[_run(run) for run in gathered.runs],
         machines=gathered.machines,
         problems=list(gathered.problems),
     )
 
 
-def verdict(low: float | None, high: float | None, *, higher_is_better: bool) -> Verdict:
-    """Say what the interval of a difference allows to be said."""
-    if low is None or high is None or low <= 0 <= high:
-        return "cannot be told"
-    return "better" if (low > 0) == higher_is_better else "worse"
-
-
 def _mean(arm: str, metric: str, budget: float, scores: Scores, unit: Unit) -> Estimate:
     values = dict(zip(scores.seeds, scores.values.tolist(), strict=True))
-    found = _estimate(arm, metric, budget, resample(scores), values)
+    found = estimate(arm, metric, budget, resample(scores), values)
     least, most = LIMITS.get(unit, (-math.inf, math.inf))
     if found.low is not None and found.high is not None:
         found.low, found.high = max(found.low, least), min(found.high, most)
     return found
-
-
-def _difference(
-    arm: str, metric: str, budget: float, ours: Scores, reference: Scores, higher_is_better: bool
-) -> Estimate | None:
-    """Subtract seed by seed and episode by episode; None where the arms share no seed."""
-    common = tuple(seed for seed in ours.seeds if seed in reference.seeds)
-    if not common:
-        return None
-    ours, reference = ours.of(common), reference.of(common)
-    values = dict(zip(common, (ours.values - reference.values).tolist(), strict=True))
-    found = _estimate(arm, metric, budget, resample(ours) - resample(reference), values)
-    found.verdict = verdict(found.low, found.high, higher_is_better=higher_is_better)
-    return found
-
-
-def _estimate(arm: str, metric: str, budget: float, of: Resampled, values: dict[int, float]) -> Estimate:
-    low, high = interval(of) or (None, None)
-    return Estimate(
-        arm=arm,
-        metric=metric,
-        budget=budget,
-        value=of.estimate,
-        low=low,
-        high=high,
-        over=of.over,
-        values=values,
-        n_episodes=of.episodes if of.episodes > 1 else 0,
-    )
 
 
 def _ratios(
@@ -126,6 +91,7 @@ def _ratios(
     higher_is_better: bool,
 ) -> list[Efficiency]:
     plan = gathered.comparison
+    other = plan.against(arm.name)
     at = {(point.arm, point.budget): point for point in points}
 
     def along(name: str, of: Callable[[Point], float]) -> list[float]:
@@ -141,8 +107,8 @@ def _ratios(
         arm.name,
         metric,
         ours=[each.get(arm.name) for each in scores],
-        reference=[each.get(plan.reference) for each in scores],
-        cost={name: (along(arm.name, of), along(plan.reference, of)) for name, of in axes.items()},
+        reference=[each.get(other) for each in scores],
+        cost={name: (along(arm.name, of), along(other, of)) for name, of in axes.items()},
         higher_is_better=higher_is_better,
     )
 
@@ -190,13 +156,14 @@ def _metric(metric: Metric, row: Result) -> MetricSummary:
     )
 
 
-def _arm(gathered: Gathered, arm: Arm) -> ArmSummary:
+def _arm(gathered: Gathered, arm: Arm, against: str) -> ArmSummary:
     runs = gathered.of(arm.name)
     done = [run.record for run in runs if run.record and run.record.state == "finished"]
     known = done or [run.record for run in runs if run.record]
     return ArmSummary(
         name=arm.name,
         about=arm.about or arm.name,
+        against=against,
         finished=[record.seed for record in done],
         paper=dict(arm.paper),
         parameters=known[0].parameters if known else {},

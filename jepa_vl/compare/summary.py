@@ -25,6 +25,7 @@ class ArmSummary(_Record):
     Attributes:
         name: Its name.
         about: A few words.
+        against: Name of the arm that it is compared with; empty for the reference.
         finished: Seeds whose runs are finished.
         paper: What the paper reports, as it prints it.
         parameters: Part → {"trained": n, "frozen": n}.
@@ -38,6 +39,7 @@ class ArmSummary(_Record):
 
     name: str
     about: str
+    against: str
     finished: list[int]
     paper: dict[str, float] = Field(default_factory=dict)
     parameters: dict[str, dict[str, int]] = Field(default_factory=dict)
@@ -70,7 +72,7 @@ class Estimate(_Record):
         arm: Name of the arm.
         metric: Name of the metric.
         budget: Fraction of the arm's steps.
-        value: The mean; for a difference, arm minus reference.
+        value: The mean; for a difference, the arm minus the arm that it is compared with.
         low: Lower end of the 95 % interval; None where there is none.
         high: Upper end.
         over: What the interval speaks of.
@@ -140,6 +142,24 @@ class Efficiency(_Record):
     seeds: int
 
 
+class Trend(_Record):
+    """One step of a series: how its gap differs from that of the first step, at the full budget.
+
+    Attributes:
+        series: Name of the series.
+        metric: Name of the metric.
+        arm: Name of the arm, whose gap is its difference to the arm that it is compared with.
+        gap: That difference.
+        change: This gap minus that of the first step; None for the first step, and where no seed is common.
+    """
+
+    series: str
+    metric: str
+    arm: str
+    gap: Estimate
+    change: Estimate | None
+
+
 class RunSummary(_Record):
     """One run, as it is."""
 
@@ -169,8 +189,9 @@ class Summary(_Record):
         metrics: In order.
         points: What each arm had cost at each budget.
         means: By arm, metric and budget.
-        differences: To the reference, likewise.
-        efficiencies: Of each arm.
+        differences: Of each arm to the one that it is compared with, likewise.
+        efficiencies: Of each arm, likewise.
+        trends: Of each series, step by step.
         runs: All, also those that are missing.
         machines: That trained.
         problems: What was not found.
@@ -186,6 +207,7 @@ class Summary(_Record):
     means: list[Estimate]
     differences: list[Estimate]
     efficiencies: list[Efficiency]
+    trends: list[Trend]
     runs: list[RunSummary]
     machines: list[str]
     problems: list[str]
@@ -203,7 +225,7 @@ class Summary(_Record):
         return _find(self.means, arm, metric, budget)
 
     def difference(self, arm: str, metric: str, budget: float = 1.0) -> Estimate | None:
-        """Return one difference to the reference."""
+        """Return the difference of an arm to the one that it is compared with."""
         return _find(self.differences, arm, metric, budget)
 
     def save(self, path: Path) -> None:

@@ -32,6 +32,7 @@ class CompareWords(_Words):
 
     arms: dict[str, dict[str, Any] | None]
     reference: str | None = None
+    series: dict[str, list[str]] = Field(default_factory=dict)
     varies: list[str] = Field(default_factory=list)
     seeds: list[int] = Field(default=[1, 2, 3, 4, 5], min_length=1)
     budgets: list[float] = Field(default=[0.01, 0.03, 0.1, 0.3, 1.0])
@@ -43,6 +44,7 @@ class ArmWords(BaseModel):
     """What an arm says besides its part of the recipe."""
 
     about: str = ""
+    against: str | None = None
     decoder: str | None = None
     paper: dict[str, float] = Field(default_factory=dict)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from jepa_vl.compare.report.document import Block, Cell, Table, Text, Tone
-from jepa_vl.compare.report.numbers import NONE, change, mean
+from jepa_vl.compare.report.numbers import NONE, change, label, mean
 from jepa_vl.compare.summary import Estimate, MetricSummary, Summary, Verdict
 
 Agreement = Literal["agree", "disagree", "cannot be told", ""]
@@ -23,9 +23,12 @@ def has_paper(summary: Summary) -> bool:
 
 
 def paper_change(summary: Summary, arm: str, metric: str) -> float | None:
-    """Return the paper's value of the arm minus that of the reference, as it prints them."""
-    own, other = (summary.arm(name).paper.get(metric) for name in (arm, summary.reference))
-    return None if arm == summary.reference or own is None or other is None else own - other
+    """Return the paper's value of the arm minus that of what it is compared with, as it prints them."""
+    against = summary.arm(arm).against
+    if not against:
+        return None
+    own, other = (summary.arm(name).paper.get(metric) for name in (arm, against))
+    return None if own is None or other is None else own - other
 
 
 def agreement(summary: Summary, arm: str, metric: MetricSummary) -> Agreement:
@@ -43,7 +46,6 @@ def ablation(summary: Summary) -> list[Block]:
     """Return a table for each metric, and how often the signs agree."""
     blocks: list[Block] = []
     told: list[Agreement] = []
-    reference = summary.arm(summary.reference)
     for metric in summary.metrics:
         rows: list[list[str | Cell]] = []
         for arm in summary.arms:
@@ -52,13 +54,10 @@ def ablation(summary: Summary) -> list[Block]:
             theirs = paper_change(summary, arm.name, metric.name)
             found = agreement(summary, arm.name, metric)
             told += [found] if found else []
-            if arm.name == summary.reference:
-                rows.append([f"{arm.about} (reference)", mean(own, metric), NONE, NONE, NONE, _seeds(own)])
-                continue
             tone = VERDICTS.get(gap.verdict, "") if gap else ""
             rows.append(
                 [
-                    arm.about,
+                    label(summary, arm),
                     mean(own, metric),
                     Cell(change(gap, metric), tone),
                     NONE if theirs is None else f"{theirs:+.1f}".replace("-", "−"),
@@ -67,7 +66,7 @@ def ablation(summary: Summary) -> list[Block]:
                 ]
             )
         if len(rows) > 1:
-            headings = ["arm", "here [95 %]", f"minus {reference.about}", "paper's change", "signs", "seeds"]
+            headings = ["arm", "here [95 %]", "change [95 %]", "paper's change", "signs", "seeds"]
             blocks.append(Table(headings, rows, title=metric.name))
     counts = [f"{told.count(word)} {text}" for word, text in _WORDS if told.count(word)]
     summed = f"Of {len(told)} changes that the paper reports too: {', '.join(counts)}. " if told else ""

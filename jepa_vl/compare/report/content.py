@@ -10,7 +10,7 @@ import numpy as np
 from jepa_vl.compare.crossing import first_reached
 from jepa_vl.compare.gather import Gathered
 from jepa_vl.compare.plan import Arm, Comparison
-from jepa_vl.compare.report import charts, resources, settings, tables
+from jepa_vl.compare.report import charts, resources, settings, tables, trends
 from jepa_vl.compare.report.ablation import ablation, has_paper
 from jepa_vl.compare.report.document import Block, Document, Section, Text
 from jepa_vl.compare.report.examples import Frames, predictions
@@ -45,6 +45,7 @@ def content(gathered: Gathered, summary: Summary, *, figures: bool, frames: Fram
     sections = [
         Section("", finding(summary)),
         Section("At the full budget", [tables.at_full_budget(summary), Text(METHOD, dim=True)]),
+        Section("Along a series", trends.table(summary)),
         Section("Against the paper, row by row", ablation(summary) if has_paper(summary) else []),
         Section("What was held equal", settings.control(plan, folder)),
         Section("Curves", _curves(summary) if figures else []),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jepa_vl.compare.report import trends
 from jepa_vl.compare.report.document import Block, Items, Text
 from jepa_vl.compare.report.numbers import change, count, listed, mean, ratio
 from jepa_vl.compare.summary import ArmSummary, Estimate, MetricSummary, Summary, Verdict
@@ -14,15 +15,17 @@ MANY = 3  # arms besides the reference, from which on they are counted instead o
 
 def finding(summary: Summary) -> list[Block]:
     """Return the paragraphs at the top of the report."""
-    others = [arm for arm in summary.arms if arm.name != summary.reference]
+    others = [arm for arm in summary.arms if arm.against]
     if not summary.means:
         return [Text("**Nothing has been measured yet.**"), *_caveats(summary)]
+    if summary.trends:
+        return [Text(_setting(summary)), *trends.finding(summary), *_caveats(summary)]
     if len(others) > MANY:
-        return [Text(_counted(summary, others)), *_caveats(summary)]
+        return [Text(_setting(summary)), *map(Text, _counted(summary, others)), *_caveats(summary)]
     paragraphs = [text for arm in others for text in _told(summary, arm)]
     # where the reference is ahead is said before anything else
     paragraphs.sort(key=lambda pair: pair[0])
-    texts: list[Block] = [Text(_setting(summary) + paragraphs[0][1])] if paragraphs else []
+    texts: list[Block] = [Text(f"{_setting(summary)} {paragraphs[0][1]}")] if paragraphs else []
     texts += [Text(text) for _, text in paragraphs[1:]]
     return [*texts, *_caveats(summary)]
 
@@ -31,12 +34,12 @@ def _setting(summary: Summary) -> str:
     seeds = sorted({len(d.values) for d in summary.differences if d.budget == summary.budgets[-1]})
     number = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}" if seeds else "no"
     samples = sorted({count(arm.samples) for arm in summary.arms if arm.samples})
-    return f"At the full budget ({' or '.join(samples)} training samples, {number} paired seeds): "
+    return f"At the full budget ({' or '.join(samples)} training samples, {number} paired seeds):"
 
 
 def _told(summary: Summary, arm: ArmSummary) -> Iterator[tuple[int, str]]:
     """Yield sentences of an arm with their rank."""
-    reference = summary.arm(summary.reference)
+    reference = summary.arm(arm.against)
     found: dict[Verdict, list[str]] = {"worse": [], "better": [], "cannot be told": []}
     for metric in summary.metrics:
         gap = summary.difference(arm.name, metric.name, summary.budgets[-1])
@@ -59,7 +62,7 @@ def _told(summary: Summary, arm: ArmSummary) -> Iterator[tuple[int, str]]:
 
 def _gap(summary: Summary, arm: ArmSummary, metric: MetricSummary, gap: Estimate) -> str:
     """``VQA by 4.1 [0.9, 7.4] (90.2 % against 85.8 %)``, the one that is ahead first."""
-    names = [arm.name, summary.reference]
+    names = [arm.name, arm.against]
     if gap.verdict == "worse":
         names.reverse()
     found = [summary.mean(name, metric.name, summary.budgets[-1]) for name in names]
@@ -101,20 +104,21 @@ def _efficiency(summary: Summary, arm: ArmSummary, reference: ArmSummary) -> str
     return f"**To what {reference.about} has at its full budget**, " + "; ".join(parts) + "."
 
 
-def _counted(summary: Summary, others: list[ArmSummary]) -> str:
-    """Say how many arms are behind, ahead, or neither on each metric."""
-    reference = summary.arm(summary.reference)
-    parts = []
-    for metric in summary.metrics:
-        gaps = [summary.difference(arm.name, metric.name, summary.budgets[-1]) for arm in others]
-        told = [gap.verdict for gap in gaps if gap is not None]
-        own = summary.mean(summary.reference, metric.name, summary.budgets[-1])
-        parts.append(
-            f"**{metric.name}** ({reference.about}: {mean(own, metric)}): of {len(told)} others, "
-            f"{told.count('better')} are better, {told.count('worse')} worse, and of "
-            f"{told.count('cannot be told')} no difference can be told"
-        )
-    return _setting(summary) + "; ".join(parts) + "."
+def _counted(summary: Summary, others: list[ArmSummary]) -> Iterator[str]:
+    """Say how many of the arms that are compared with one are behind, ahead, or neither on each metric."""
+    for reference in (summary.arm(name) for name in dict.fromkeys(arm.against for arm in others)):
+        of = [arm for arm in others if arm.against == reference.name]
+        parts = []
+        for metric in summary.metrics:
+            gaps = [summary.difference(arm.name, metric.name, summary.budgets[-1]) for arm in of]
+            told = [gap.verdict for gap in gaps if gap is not None]
+            own = summary.mean(reference.name, metric.name, summary.budgets[-1])
+            parts.append(
+                f"**{metric.name}** ({mean(own, metric)}): of {len(told)} others, "
+                f"{told.count('better')} are better, {told.count('worse')} worse, and of "
+                f"{told.count('cannot be told')} no difference can be told"
+            )
+        yield f"Against {reference.about}: " + "; ".join(parts) + "."
 
 
 def _caveats(summary: Summary) -> list[Block]:

@@ -87,8 +87,11 @@ def ratio(found: Efficiency) -> str:
 
 
 def label(summary: Summary, arm: ArmSummary) -> str:
-    """Name of an arm in tables."""
-    return f"{arm.about} (reference)" if arm.name == summary.reference else arm.about
+    """Name of an arm in tables, with what it is compared with where that is not the same for all."""
+    if not arm.against:
+        return f"{arm.about} (reference)"
+    alike = len({other.against for other in summary.arms if other.against}) == 1
+    return arm.about if alike else f"{arm.about} (− {summary.arm(arm.against).about})"
 
 
 def listed(words: list[str]) -> str:

@@ -21,7 +21,7 @@ def at_full_budget(summary: Summary) -> Table:
             for metric in summary.metrics
             for arm in summary.arms
         ]
-        return Table(["metric", "arm", "mean [95 %]", "minus reference", "seeds"], rows, words=2)
+        return Table(["metric", "arm", "mean [95 %]", "difference", "seeds"], rows, words=2)
     others = _others(summary)
     headings = [
         "metric",
@@ -65,7 +65,7 @@ def at_every_budget(summary: Summary, metric: MetricSummary) -> Table:
             for arm in summary.arms
         ]
         return Table(
-            ["samples", "arm", "mean [95 %]", "minus reference", "seeds"],
+            ["samples", "arm", "mean [95 %]", "difference", "seeds"],
             rows,
             words=2,
             title=heading(metric),
@@ -102,15 +102,14 @@ def efficiency(summary: Summary) -> Table | None:
         return None
     by_key = {(e.arm, e.metric, e.quality_of, e.axis): e for e in summary.efficiencies}
     metrics = {metric.name: metric for metric in summary.metrics}
-    reference = summary.arm(summary.reference)
     many = len(summary.arms) > 2
     rows: list[list[str | Cell]] = []
     for arm, name, quality_of in keys:
-        about = summary.arm(arm).about
+        about, reference = summary.arm(arm).about, summary.arm(summary.arm(arm).against).about
         samples = by_key.get((arm, name, quality_of, "samples"))
         if samples is None:
             continue
-        whose = reference.about if quality_of == "reference" else about
+        whose = reference if quality_of == "reference" else about
         rows.append(
             [
                 *([about] if many else []),
@@ -127,7 +126,7 @@ def efficiency(summary: Summary) -> Table | None:
         *(["arm"] if many else []),
         "quality to reach",
         "samples, arm" if many else f"samples, {_others(summary)[0].about}",
-        f"samples, {reference.about}",
+        "samples, what it is compared with" if many else f"samples, {summary.arm(summary.reference).about}",
         "times fewer samples",
         "times less time",
         "times fewer FLOPs",
@@ -158,12 +157,16 @@ def _long(summary: Summary, metric: MetricSummary, arm: ArmSummary, budget: floa
 
 
 def _others(summary: Summary) -> list[ArmSummary]:
-    return [arm for arm in summary.arms if arm.name != summary.reference]
+    return [arm for arm in summary.arms if arm.against]
 
 
 def _minus(summary: Summary) -> list[str]:
     others = _others(summary)
-    return ["difference"] if len(others) == 1 else [f"{arm.about} − reference" for arm in others]
+    return (
+        ["difference"]
+        if len(others) == 1
+        else [f"{arm.about} − {summary.arm(arm.against).about}" for arm in others]
+    )
 
 
 def _least(metric: MetricSummary) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jepa_vl.compare.gaps import verdict
 from jepa_vl.compare.gather import DECODED, gather
-from jepa_vl.compare.statistics import summarise, verdict
+from jepa_vl.compare.statistics import summarise
 from jepa_vl.compare.summary import Summary
 from jepa_vl.results import Outcomes, Results
 

@@ -1,0 +1,64 @@
+"""Series of arms: whether a gap grows or shrinks as something widens step by step."""
+
+from __future__ import annotations
+
+from jepa_vl.compare.report.document import Block, Cell, Table, Text, Tone
+from jepa_vl.compare.report.numbers import NONE, change, heading
+from jepa_vl.compare.summary import MetricSummary, Summary, Trend, Verdict
+
+TONES: dict[Verdict | None, Tone] = {"better": "good", "worse": "bad"}
+WORDS: dict[Verdict | None, str] = {
+    "better": "it moves in favour of the arm",
+    "worse": "it moves against the arm",
+}
+
+
+def finding(summary: Summary) -> list[Block]:
+    """Say of each series and metric how its gap changes from the first step to the last."""
+    blocks: list[Block] = []
+    for series in dict.fromkeys(each.series for each in summary.trends):
+        parts = []
+        for metric in summary.metrics:
+            steps = _steps(summary, series, metric)
+            if len(steps) > 1:
+                gaps = ", ".join(f"{_about(summary, step)} {change(step.gap, metric)}" for step in steps)
+                last = steps[-1].change
+                word = WORDS.get(last.verdict if last else None, "no change can be told")
+                parts.append(f"{heading(metric)}: {gaps}; from first to last {change(last, metric)}, {word}")
+        if parts:
+            blocks.append(
+                Text(
+                    f"**Gaps along {series}**, arm minus what it is compared with. " + ". ".join(parts) + "."
+                )
+            )
+    return blocks
+
+
+def table(summary: Summary) -> list[Block]:
+    """Return a table for each series: each gap, and what changes against the first step."""
+    blocks: list[Block] = []
+    for series in dict.fromkeys(each.series for each in summary.trends):
+        rows: list[list[str | Cell]] = []
+        for metric in summary.metrics:
+            for step in _steps(summary, series, metric):
+                moved = step.change
+                rows.append(
+                    [
+                        heading(metric),
+                        _about(summary, step),
+                        Cell(change(step.gap, metric), TONES.get(step.gap.verdict, "")),
+                        Cell(change(moved, metric), TONES.get(moved.verdict, "")) if moved else NONE,
+                        str(len(step.gap.values)),
+                    ]
+                )
+        headings = ["metric", "arm", "gap [95 %]", "minus the gap of the first step", "seeds"]
+        blocks.append(Table(headings, rows, words=2, title=series))
+    return blocks
+
+
+def _steps(summary: Summary, series: str, metric: MetricSummary) -> list[Trend]:
+    return [each for each in summary.trends if (each.series, each.metric) == (series, metric.name)]
+
+
+def _about(summary: Summary, step: Trend) -> str:
+    return summary.arm(step.arm).about
