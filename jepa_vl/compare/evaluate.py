@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from jepa_vl.compare.milestones import milestones
 from jepa_vl.compare.parts import evaluation_trainer, run
 from jepa_vl.compare.records import budget_folder
 from jepa_vl.data.base import SampleData
+from jepa_vl.errors import UserError
 from jepa_vl.objectives.base import Objective
 from jepa_vl.results import Results, quantity
 from jepa_vl.tasks.base import Example, Task
@@ -29,20 +31,35 @@ RESULTS, EXAMPLES = "results.json", "examples.json"
 SHOWN = 12  # examples of a task
 
 
-def evaluate_milestones(job: Job, parts: Parts) -> None:
+def evaluate_milestones(job: Job, parts: Parts, *, diverged: bool) -> None:
     """Evaluate every milestone that training has left, and remove it once that is done.
+
+    Args:
+        job: The run.
+        parts: What was trained.
+        diverged: Whether its loss became no number; weights of just before may give no numbers either, and
+            such a milestone is left out with a message.
 
     Raises:
         KeyboardInterrupt: It was stopped; those that are left are evaluated by the next call.
+        UserError: The weights of a run that did not diverge cannot be evaluated.
     """
     for step, path in milestones(job.folder / "checkpoints"):
         content = torch.load(path, map_location="cpu", weights_only=True)
         parts.objective.load_state_dict(content["state_dict"])
         place = budget_folder(job.folder, step)
-        evaluate(
-            parts.objective, parts.data, parts.tasks, job=job, options=parts.trainer, place=place,
-            counts=content["counts"],
-        )  # fmt: skip
+        try:
+            evaluate(
+                parts.objective, parts.data, parts.tasks, job=job, options=parts.trainer, place=place,
+                counts=content["counts"],
+            )  # fmt: skip
+        except UserError as error:
+            if not diverged:
+                raise
+            log.warning("step %d of a run that diverged gives no numbers and is left out: %s", step, error)
+            shutil.rmtree(place, ignore_errors=True)
+            path.unlink()
+            continue
         path.unlink()
         log.info("step %d evaluated · %s", step, headlines(place / RESULTS))
 

@@ -11,8 +11,10 @@ from jepa_vl.compare.plan import Comparison, Metric, Tuning
 from jepa_vl.compare.words import ARMS, COMPARE, ArmWords, CompareWords, read_words
 from jepa_vl.errors import RecipeError, did_you_mean
 from jepa_vl.recipe.document import Key, Recipe
-from jepa_vl.recipe.merge import load_recipe, with_value
+from jepa_vl.recipe.merge import lay_over, load_recipe, with_value
 from jepa_vl.recipe.resolve import PARTS, resolve
+
+OWN_WORDS = ("about", "against", "like", "paper")  # an arm does not have them from the one that it is like
 
 
 def load_comparison(file: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> Comparison:
@@ -45,9 +47,7 @@ def load_comparison(file: str | Path, overrides: Sequence[tuple[str, str]] = ())
         if arm not in own:
             raise RecipeError(f"command line: --{name}: no arm '{arm}'; {did_you_mean(arm, own)}")
         own[arm].append((key, text))
-    laid = [
-        lay_arm(shared, recipe.below((*ARMS, name)), name, words.varies, own[name]) for name in words.arms
-    ]
+    laid = [lay_arm(shared, _own(recipe, name, ()), name, words.varies, own[name]) for name in words.arms]
     _check_named(recipe, (*COMPARE, "varies"), words.varies, frozenset().union(*(arm.keys for arm in laid)))
     metrics = tuple(_metric(recipe, name, text, laid) for name, text in words.metrics.items())
     _check_paper(recipe, laid, metrics)
@@ -71,6 +71,22 @@ def _of_arm(name: str) -> bool:
     """Whether a key of the command line is of one arm's recipe, and set when the arm is laid out."""
     words = name.split(".")
     return len(words) > 3 and tuple(words[:2]) == ARMS and words[3] not in ArmWords.model_fields
+
+
+def _own(recipe: Recipe, name: str, above: tuple[str, ...]) -> Recipe:
+    """Return what stands under an arm's name, laid over what stands under the one that it is ``like``."""
+    own = recipe.below((*ARMS, name))
+    like = own.values.get("like")
+    if like is None:
+        return own
+    arms = [arm for arm in recipe.values["compare"]["arms"] if arm not in (name, *above)]
+    if like not in arms:
+        raise recipe.error(
+            (*ARMS, name, "like"), f"there is no other arm '{like}'; {did_you_mean(like, arms)}"
+        )
+    base = _own(recipe, like, (*above, name))
+    parts = {key: value for key, value in base.values.items() if key not in OWN_WORDS}
+    return lay_over(Recipe(parts, base.places), own)
 
 
 def _check_named(recipe: Recipe, key: Key, names: Sequence[str], known: frozenset[str]) -> None:

@@ -20,6 +20,7 @@ from jepa_vl.compare.milestones import milestones
 from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.progress import Progress
 from jepa_vl.compare.records import RunRecord, comparison_folder, run_name
+from jepa_vl.compare.reuse import reuse
 from jepa_vl.compare.run_state import FINAL, read_record
 from jepa_vl.compare.tuning import killed
 from jepa_vl.compare.worker import BUSY, report_failure
@@ -129,7 +130,9 @@ def _do(job: Job, say: Callable[[str], None]) -> Done:
     if holder is not None and not holder.stale:
         prefixed(f"{holder} is at it; left to it")
         return Done(job.arm, job.seed, "elsewhere", str(holder))
-    if finished(job):  # by another process, since we looked
+    if not finished(job) and (found := reuse(job)) is not None:
+        prefixed(f"the same as {found}, which is finished: reused")
+    if finished(job):  # now, or by another process since we looked
         return _done(job)
     status = run_child(job, prefixed)
     if status == BUSY:

@@ -39,7 +39,7 @@ def run_job(job: Job) -> RunRecord:
             _train(job, parts, recipe, record)
             record.state = "evaluating"
             write_record(job.folder, record)
-        evaluate_milestones(job, parts)
+        evaluate_milestones(job, parts, diverged=bool(record.message))
         record.state = "diverged" if record.message else "finished"
         write_record(job.folder, record)
     if job.decoder is not None and record.state == "finished":

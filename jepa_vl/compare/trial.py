@@ -70,10 +70,15 @@ class StopAt(Callback):
             trainer.should_stop = True
 
 
-def read_trial(job: Job) -> TrialRecord | None:
-    """Return what came out of a trial, or None where it has not ended or was another one."""
+def read_trial(job: Job, folder: Path | None = None) -> TrialRecord | None:
+    """Return what came out of a trial, or None where it has not ended or was another one.
+
+    Args:
+        job: The trial.
+        folder: Where to look; its own by default.
+    """
     try:
-        text = (job.folder / FILE).read_text(encoding="utf-8")
+        text = ((folder or job.folder) / FILE).read_text(encoding="utf-8")
         record = TrialRecord.model_validate_json(text)
     except (FileNotFoundError, ValidationError):
         return None

@@ -16,6 +16,7 @@ from jepa_vl.compare.job import Job, data_hash, with_seed
 from jepa_vl.compare.lock import holder_of, lock_file
 from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.records import comparison_folder
+from jepa_vl.compare.reuse import reuse
 from jepa_vl.compare.trial import TrialRecord, read_trial
 from jepa_vl.compare.worker import BUSY, report_failure
 from jepa_vl.errors import UserError
@@ -153,6 +154,9 @@ def _do(job: Job, say: Callable[[str], None]) -> None:
                 prefixed(f"waiting for {holder}, which is at it")
             waits = True
             time.sleep(POLL)
+            continue
+        if (found := reuse(job)) is not None:
+            prefixed(f"the same as {found}, which is finished: reused")
             continue
         status = run_child(job, prefixed)
         if status == BUSY:

@@ -44,6 +44,7 @@ class ArmWords(BaseModel):
     """What an arm says besides its part of the recipe."""
 
     about: str = ""
+    like: str | None = None
     against: str | None = None
     decoder: str | None = None
     paper: dict[str, float] = Field(default_factory=dict)

@@ -155,3 +155,34 @@ def test_null_on_the_command_line_leaves_out_what_the_recipe_names(squares: Path
     file.write_text(file.read_text().replace("about: VL-JEPA", "about: VL-JEPA\n      decoder: say.yaml"))
     found = compare("compare.arms.jepa.decoder=null", "compare.tune=null", "compare.metrics.questions=null")
     assert (found.arm("jepa").decoder, found.tuning, found.metrics) == ("", None, ())
+
+
+def test_an_arm_that_is_like_another_has_its_parts_and_none_of_its_words(squares: Path, compare) -> None:
+    file = squares / "squares.yaml"
+    text = file.read_text().replace(
+        "  reference: token\n",
+        "    deep:\n      like: jepa\n      against: token\n"
+        "      objective: {init_args: {predictor: {init_args: {layers: 2}}}}\n  reference: token\n",
+    )
+    file.write_text(text.replace("about: VL-JEPA", "about: VL-JEPA\n      paper: {questions: 1.5}"))
+    found = compare()
+    deep, jepa = found.arm("deep"), found.arm("jepa")
+    assert (deep.about, deep.paper, found.against("deep")) == ("deep", {}, "token")
+    ours, base = (arm.values["objective"]["init_args"] for arm in (deep, jepa))
+    assert ours["predictor"]["init_args"] == {**base["predictor"]["init_args"], "layers": 2}
+    assert {k: v for k, v in ours.items() if k != "predictor"} == {
+        k: v for k, v in base.items() if k != "predictor"
+    }
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        ({"jepa": "jeap"}, r"arms\.jepa\.like: there is no other arm 'jeap'; .*"),
+        ({"jepa": "jepa"}, r"arms\.jepa\.like: there is no other arm 'jepa'"),
+        ({"jepa": "token", "token": "jepa"}, r"arms\.(jepa|token)\.like: there is no other arm"),
+    ],
+)
+def test_a_wrong_or_circular_like_is_one_error(compare, like: dict[str, str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        compare(*(f"compare.arms.{arm}.like={other}" for arm, other in like.items()))

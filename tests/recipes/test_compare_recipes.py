@@ -1,0 +1,242 @@
+"""Recipes of comparisons: all are read, say how they are run, hold the paper's numbers, and run shrunk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoTokenizer, Gemma3TextConfig
+
+from jepa_vl.compare import runner
+from jepa_vl.compare.job import Job
+from jepa_vl.compare.load import load_comparison
+from jepa_vl.compare.parts import build_parts
+from jepa_vl.compare.plan import Comparison
+from jepa_vl.compare.worker import main as work
+from jepa_vl.recipe import load_recipe
+from jepa_vl.recipe.resolve import resolve
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes" / "compare").glob("*.yaml"))
+TWINS = ("babyai", "tiny", "smollm2", "paper")
+GRIDS = ("ablations", "ablations-small")
+CLASSES, RETRIEVAL, VQA = "event class, top-1", "text-to-video R@1", "VQA"
+#: Table 7: the changes that it prints beside its rows; those of the layers are not printed.
+PRINTED = {
+    "text-lr-1": (-3.6, -1.4, -1.8),
+    "text-lr-0.1": (-0.4, 0.0, 0.4),
+    "text-lr-0.01": (-1.7, -2.5, -1.5),
+    "text-frozen": (-7.3, -4.3, -1.1),
+    "loss-cosine": (-6.8, -10.1, 2.3),
+    "loss-l1": (-8.5, -14.8, -2.4),
+    "loss-l2": (-9.8, -18.6, -0.6),
+    "causal": (-0.6, 1.0, -1.9),
+    "random": (0.8, 0.2, -1.9),
+}
+
+
+@cache
+def read(name: str, *overrides: tuple[str, str]) -> Comparison:
+    return load_comparison(ROOT / "recipes" / "compare" / f"{name}.yaml", overrides)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: p.stem)
+def test_a_comparison_says_what_it_is_and_how_it_is_run(recipe: Path) -> None:
+    header = recipe.read_text().split("\n\n")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    assert f"jepa-vl compare --config recipes/compare/{recipe.name}" in header
+    assert read(recipe.stem).name == recipe.stem
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_the_twin_is_the_whole_language_model_of_which_the_predictor_is_half(name: str) -> None:
+    comparison = read(name)
+    ours, twin = (comparison.arm(arm).values["objective"]["init_args"] for arm in ("jepa", "token"))
+    whole = twin["language_model"]["init_args"].get("layers", {"smollm2": 30, "paper": 16}.get(name))
+    assert whole == 2 * ours["predictor"]["init_args"]["layers"]
+    assert comparison.reference == "token"
+    assert ours["vision_encoder"] == twin["vision_encoder"]
+    assert ours["optimizer"] == twin["optimizer"]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_papers_changes_are_those_that_it_prints(name: str) -> None:
+    comparison = read(name)
+    arms = {arm.name: arm for arm in comparison.arms}
+    for arm, printed in PRINTED.items():
+        if arm not in arms:
+            continue
+        ours, against = arms[arm].paper, arms[comparison.against(arm)].paper
+        changes = tuple(round(ours[metric] - against[metric], 1) for metric in (CLASSES, RETRIEVAL, VQA))
+        assert changes == printed, arm
+    pretrained, default = arms["pretrained"].paper, arms["default"].paper
+    # (a) prints what is lost without pretraining
+    assert [round(default[m] - pretrained[m], 1) for m in (CLASSES, RETRIEVAL, VQA)] == [-21.7, -17.3, -3.6]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_arm_of_a_grid_changes_what_its_name_says_and_nothing_else_is_listed(name: str) -> None:
+    comparison = read(name)
+    assert comparison.varies == ("init_from",)
+    of = {arm.name: arm.values["objective"]["init_args"] for arm in comparison.arms}
+    assert of["text-lr-1"]["text_encoder"]["init_args"]["lr_multiplier"] == 1.0
+    assert of["default"]["text_encoder"]["init_args"]["lr_multiplier"] == 0.05
+    for loss in ("info-nce", "cosine", "l1", "l2", "sigmoid", "vicreg", "sigreg"):
+        parts = of[f"loss-{loss}"]
+        assert parts["text_encoder"]["init_args"] | {"lr_multiplier": 0} == {
+            "model": "all-minilm-l6-v2", "freeze": True, "head": "none", "lr_multiplier": 0,
+        }  # fmt: skip
+        assert parts["embed_dim"] == 384
+    assert of["causal"]["predictor"]["init_args"]["causal"] is True
+
+
+@pytest.mark.parametrize(
+    ("grid", "recipe"),
+    [("ablations", "ablations-smollm2-pretrain"), ("ablations-small", "ablations-small-pretrain")],
+)
+def test_the_pretrained_arm_starts_from_a_run_of_its_own_shape(grid: str, recipe: str) -> None:
+    arm = read(grid).arm("pretrained").values
+    start = resolve(load_recipe([ROOT / "recipes" / f"{recipe}.yaml"], []))
+    assert arm["init_from"] == f"runs/{recipe}"
+    assert arm["objective"] == start["objective"]
+
+
+def test_steps_of_the_series_differ_in_the_texts_alone() -> None:
+    for name, key in (("wording", "wording"), ("label-noise", "label_noise")):
+        comparison = read(name)
+        (arms,) = comparison.series.values()
+        assert len(arms) == 3
+        for arm in arms:
+            ours, other = comparison.arm(arm).values, comparison.arm(comparison.against(arm)).values
+            assert ours["data"] == other["data"]
+            first = comparison.arm(arms[0]).values
+            assert ours["objective"] == first["objective"]
+            own = {**ours["data"]["init_args"], key: None}
+            assert own == {**first["data"]["init_args"], key: None}
+
+
+@pytest.fixture(scope="session")
+def gemma_300m(tmp_path_factory: pytest.TempPathFactory, tiny_bert: str) -> str:
+    """Folder of EmbeddingGemma-300M's configuration, without weights; its tokenizer is a small one."""
+    folder = tmp_path_factory.mktemp("gemma_300m")
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(folder)
+    Gemma3TextConfig(
+        vocab_size=262_144, hidden_size=768, intermediate_size=1152, num_hidden_layers=24,
+        num_attention_heads=3, num_key_value_heads=1, head_dim=256, use_bidirectional_attention=True,
+    ).save_pretrained(folder)  # fmt: skip
+    return str(folder)
+
+
+def paper_parts(llama: str, text: str, vision: str) -> list[tuple[str, str]]:
+    objective = "objective"
+    arms = "compare.arms"
+    return [
+        (f"{objective}.vision_encoder.model", vision),
+        (f"{objective}.vision_encoder.pretrained", "false"),
+        ("data.cache_features", "false"),
+        (f"{arms}.jepa.objective.predictor.model", llama),
+        (f"{arms}.jepa.objective.text_encoder.model", text),
+        (f"{arms}.token.objective.language_model.model", llama),
+    ]
+
+
+def test_the_papers_setting_is_built_at_full_size_without_weights(llama_1b: str, gemma_300m: str) -> None:
+    comparison = read("paper", *paper_parts(llama_1b, gemma_300m, "vit_pe_core_large_patch14_336"))
+    counted: dict[str, int] = {}
+    for arm in comparison.arms:
+        with torch.device("meta"):
+            objective = build_parts(arm.values)[0].objective
+        counted[arm.name] = sum(p.numel() for p in objective.parameters() if p.requires_grad)
+        assert sum(p.numel() for p in objective.vision_encoder.parameters()) == pytest.approx(316e6, rel=0.02)
+        text = getattr(objective, "text_encoder", None)
+        if text is not None:
+            encoder = sum(p.numel() for p in text.backbone.parameters())
+            assert encoder == pytest.approx(303e6, rel=0.02)
+            counted[arm.name] -= sum(p.numel() for p in text.parameters() if p.requires_grad)
+    # the paper's 0.5B predictor against a 1B language model, 50 % of the trainable parameters or less
+    assert counted["jepa"] == pytest.approx(0.49e9, rel=0.02)
+    assert counted["token"] == pytest.approx(1.24e9, rel=0.02)
+    assert counted["jepa"] <= 0.5 * counted["token"]
+
+
+@pytest.fixture
+def in_process(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs of a comparison in this process, in a folder of its own."""
+    monkeypatch.setenv("JEPA_VL_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "run_child", lambda job, _: work(job.save()))
+    return tmp_path
+
+
+def results(job: Job) -> dict[str, Any]:
+    """Rows of the full budget, by set."""
+    (last,) = sorted((job.folder / "budgets").iterdir())[-1:]
+    sets: dict[str, Any] = json.loads((last / "results.json").read_text())["sets"]
+    return sets
+
+
+SMALL = [
+    ("data.train_clips", "24"), ("data.val_clips", "8"), ("data.test_clips", "8"), ("data.novel_clips", "4"),
+    ("data.batch_size", "8"), ("trainer.max_steps", "2"), ("trainer.val_check_interval", "2"),
+    ("compare.seeds", "[1]"), ("compare.budgets", "[1]"), ("compare.tune", "null"),
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["babyai-equal", "wording", "label-noise", "ablations-small"])
+def test_every_arm_runs_shrunk(name: str, in_process: Path, command: Callable[..., int]) -> None:
+    if name == "ablations-small":
+        assert command("fit", "--config", "recipes/ablations-small-pretrain.yaml") == 0
+    comparison = read(
+        name,
+        *SMALL,
+        *([("compare.arms.jepa-flops.trainer.max_steps", "3")] if name == "babyai-equal" else []),
+    )
+    assert {each.state for each in runner.run(comparison)} == {"finished"}
+    for job in runner.plan(comparison, None, None):
+        rows = results(job)
+        assert {"test", "novel"} == set(rows)
+        for metric in comparison.metrics:
+            found = [
+                row
+                for row in rows[metric.sample_set]
+                if (row["task"], row["metric"]) == (metric.task, metric.metric)
+            ]
+            assert found, (job.arm, metric)
+
+
+def write_squares(folder: Path) -> Path:
+    """Write pictures of one colour each, a caption and a class of each; returns the manifest."""
+    folder.mkdir()
+    lines = []
+    for i in range(24):
+        colour = ("red", "green", "blue")[i % 3]
+        Image.new("RGB", (64, 64), colour).save(folder / f"{i}.png")
+        sample = {"media": f"{i}.png", "split": ("train", "train", "val", "test")[i % 4], "episode": f"e{i}"}
+        texts = {"target": f"a {colour} square", "label": colour, "candidates": ["red", "green", "blue"]}
+        lines.append({**sample, "id": f"{i}/caption", "target": texts["target"]})
+        lines.append({**sample, "id": f"{i}/class", **texts})
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return manifest
+
+
+@pytest.mark.slow
+def test_the_papers_setting_runs_shrunk(in_process: Path, tiny_llama: str, tiny_bert: str) -> None:
+    shrunk = [
+        *paper_parts(tiny_llama, tiny_bert, "vit_pe_core_tiny_patch16_384"),
+        ("objective.vision_encoder.image_size", "64"), ("objective.vision_encoder.num_frames", "2"),
+        ("objective.optimizer.warmup_steps", "1"), ("compare.arms.jepa.objective.predictor.layers", "2"),
+        ("data.manifest", str(write_squares(in_process / "data"))), ("data.batch_size", "4"),
+        ("trainer.max_steps", "2"), ("trainer.val_check_interval", "2"), ("trainer.precision", "32-true"),
+        ("compare.tune", "null"), ("compare.seeds", "[1]"), ("compare.budgets", "[1]"),
+        ("tasks.2.score_gallery", "4"),
+    ]  # fmt: skip
+    done = runner.run(read("paper", *shrunk))
+    assert [(each.state, each.message) for each in done] == [("finished", "")] * 2
