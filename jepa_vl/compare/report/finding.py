@@ -34,7 +34,8 @@ def _setting(summary: Summary) -> str:
     seeds = sorted({len(d.values) for d in summary.differences if d.budget == summary.budgets[-1]})
     number = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}" if seeds else "no"
     samples = sorted({count(arm.samples) for arm in summary.arms if arm.samples})
-    return f"At the full budget ({' or '.join(samples)} training samples, {number} paired seeds):"
+    pairs = f"{number} paired seed{'' if number == '1' else 's'}"
+    return f"At the full budget ({' or '.join(samples)} training samples, {pairs}):"
 
 
 def _told(summary: Summary, arm: ArmSummary) -> Iterator[tuple[int, str]]:
