@@ -83,7 +83,9 @@ def test_a_recipe_fits_and_tests(recipe: Path, command: Command, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["smollm2", "smollm2-token", "decoder-smollm2"])
+@pytest.mark.parametrize(
+    "name", ["smollm2", "smollm2-token", "decoder-smollm2", "ablations-smollm2-pretrain"]
+)
 def test_a_language_model_recipe_trains(name: str, command: Command, tmp_path: Path) -> None:
     make_first_run(name, command)
     assert command("fit", "--config", f"recipes/{name}.yaml", "--data.batch_size", "2") == 0
