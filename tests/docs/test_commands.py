@@ -27,7 +27,7 @@ def shown() -> list[str]:
 
 
 COMMANDS = [c for c in shown() if c.startswith("jepa-vl")]
-TRAINER_VERBS = ("fit", "validate", "test", "predict")
+TRAINER_VERBS = ("fit", "validate", "test", "predict", "compare")
 
 
 def runs(command: str) -> bool:
