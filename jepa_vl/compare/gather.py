@@ -18,7 +18,8 @@ from jepa_vl.errors import UserError, did_you_mean
 from jepa_vl.results import Outcomes, Results
 from jepa_vl.tasks.base import Result
 
-DECODED = "captions, CIDEr (decoder)"
+BY_DECODER = " (decoder)"
+DECODED = f"captions, CIDEr{BY_DECODER}"
 _CAPTIONS = ("captioning", "CIDEr")
 _SAME = 1e-4  # a row that is the mean of its outcomes, up to single precision
 
@@ -126,9 +127,10 @@ def gather(comparison: Comparison, folder: Path) -> Gathered:
     """
     read = [_Reader(comparison, arm, seed, folder) for arm in comparison.arms for seed in comparison.seeds]
     metrics = comparison.metrics or headlines(_last_rows(comparison, read))
-    said = next((s for reader in read if reader.decoder for s in reader.decoder[0].sets), None)
-    if said is not None and all(metric.name != DECODED for metric in metrics):
-        metrics = (*metrics, Metric(DECODED, said, *_CAPTIONS))
+    sets = next((list(reader.decoder[0].sets) for reader in read if reader.decoder), [])
+    known = [metric.name for metric in metrics]
+    decoded = [_decoded(name, first=i == 0) for i, name in enumerate(sets)]
+    metrics = (*metrics, *(metric for metric in decoded if metric.name not in known))
     runs = tuple(reader.run(metrics) for reader in read)
     episodes: dict[str, dict[str, str]] = {}
     for reader in read:
@@ -136,6 +138,12 @@ def gather(comparison: Comparison, folder: Path) -> Gathered:
             for name, scored in pair[1].sets.items() if pair and pair[1] else ():
                 episodes.setdefault(name, {}).update(scored.episodes)
     return Gathered(comparison, folder, metrics, runs, episodes, tuple(_absent(metrics, runs, read)))
+
+
+def _decoded(sample_set: str, *, first: bool) -> Metric:
+    """Return a test set's captions by an arm's decoder, beside which an arm that generates has its own."""
+    name = DECODED if first else f"captions, CIDEr, {sample_set}{BY_DECODER}"
+    return Metric(name, sample_set, *_CAPTIONS)
 
 
 Pair = tuple[Results, Outcomes | None]
@@ -177,8 +185,8 @@ class _Reader:
             return None
 
     def run(self, metrics: tuple[Metric, ...]) -> Run:
-        of_captions = tuple(m for m in metrics if m.name == DECODED)
-        others = tuple(m for m in metrics if m.name != DECODED)
+        of_captions = tuple(m for m in metrics if m.name.endswith(BY_DECODER))
+        others = tuple(m for m in metrics if not m.name.endswith(BY_DECODER))
         budgets = [_measured(pair, others) for pair in self.pairs]
         last, full = budgets[-1], self.pairs[-1]
         # an arm that says captions itself stands beside those that need a decoder, which has but one budget

@@ -80,6 +80,21 @@ def test_captions_of_an_arms_decoder_stand_beside_those_that_an_arm_says_itself(
     assert DECODED not in found.of("jepa")[0].budgets[2].rows  # a decoder is trained for a finished run
 
 
+def test_a_decoder_says_the_captions_of_every_test_set(made_up: MakeUp) -> None:
+    made = made_up(seeds=(1,), diverged=())
+    folder = made.write()
+    for place in ("jepa/seed-1/decoder", "token/seed-1/budgets/001000"):
+        results = Results.load(folder / place / "results.json")
+        results.sets["novel"] = [replace(row, value=row.value / 2) for row in results.sets["test"]]
+        results.save(folder / place / "results.json")
+    found = gather(made.comparison(metrics=()), folder)
+    name = "captions, CIDEr, novel (decoder)"
+    assert Metric(name, "novel", "captioning", "CIDEr") in found.metrics
+    for arm in ("jepa", "token"):
+        rows = found.of(arm)[0].budgets[-1].rows
+        assert rows[name].value == pytest.approx(rows[DECODED].value / 2)
+
+
 def test_a_metric_that_no_run_has_is_named_with_what_is_near(made_up: MakeUp) -> None:
     made = made_up(seeds=(1,), diverged=())
     folder = made.write()
