@@ -33,7 +33,8 @@ def main(argv: Sequence[str]) -> int:
     if asked_for_help(parser, argv):
         return 0
     arguments = parser.parse_args(list(argv))
-    from jepa_vl.streaming.live.choice import choose_rate
+    from jepa_vl import registry
+    from jepa_vl.streaming.live.choice import choose_rate, named_policy
     from jepa_vl.streaming.live.source import open_source
     from jepa_vl.streaming.live.windows import check_windows
     from jepa_vl.streaming.live.writers import check_outputs
@@ -41,11 +42,11 @@ def main(argv: Sequence[str]) -> int:
     # what is wrong is said before the model is loaded, which takes seconds
     outputs = [Path(name) for name in arguments.output]
     check_outputs(outputs)
-    report = None if arguments.report is None else Path(arguments.report)
-    if report is not None and not report.absolute().parent.is_dir():
-        raise RecipeError(f"--report {report}: there is no folder '{report.parent}'")
+    report = _report_file(arguments.report)
     check_windows(arguments.window, arguments.stride)
     choose_rate(arguments.rate, arguments.threshold, arguments.stride)
+    registry.load_local(arguments.plugins)
+    named_policy(arguments.policy or "online", arguments.threshold)
     allowed = None if arguments.texts is None else texts("--texts", arguments.texts)
     source = open_source(arguments.video, timeout=arguments.timeout)
     from jepa_vl.streaming.live.runner import StreamRun
@@ -115,6 +116,24 @@ def _parser() -> Parser:
     parser.add_decoder()
     parser.add_model()
     return parser
+
+
+def _report_file(name: str | None) -> Path | None:
+    """Return where the report goes.
+
+    Raises:
+        RecipeError: It could not be written there in the end, or the name is that of another kind of file.
+    """
+    if name is None:
+        return None
+    file = Path(name)
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise RecipeError(f"--report {name}: expected a file that ends with .html")
+    if not file.parent.is_dir():
+        raise RecipeError(f"--report {name}: there is no folder '{file.parent}'")
+    if file.is_dir():
+        raise RecipeError(f"--report {name}: it is a folder")
+    return file
 
 
 def _follow(run: StreamRun, writers: Sequence[Writer], *, as_json: bool) -> tuple[list[Event], bool]:

@@ -110,7 +110,7 @@ class Container(Source):
                 raise UserError(f"'{self.name}' stalled: {self._reason(error)}") from error
             self.note(f"it cannot be read to its end ({self._reason(error)}); what came before counts")
         if damaged:
-            self.note(f"{damaged} packets are damaged and were passed over")
+            self.note(f"damaged packets were passed over: {damaged}")
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, av.error.ExitError | TimeoutError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -39,6 +40,9 @@ class TriggeredPolicy(OnlinePolicy):
         embedding: What is decoded: ``current``, the window with the highest score; ``since_change``, the
             mean direction since the score went above the threshold; ``since_decode``, that since the last
             decision.
+
+    Raises:
+        RecipeError: A number is out of its range, or the longest silence is within the gap.
     """
 
     def __init__(
@@ -51,7 +55,10 @@ class TriggeredPolicy(OnlinePolicy):
         settle: float = 0.5,
         embedding: Embedding = "current",
     ) -> None:
-        if max_silence is not None and max_silence <= min_gap:
+        for name, value in (("threshold", threshold), ("min_gap", min_gap), ("settle", settle)):
+            if value is not None and not 0 <= value < math.inf:
+                raise RecipeError(f"policy 'online': {name} is {value:g}; expected a number of at least 0")
+        if max_silence is not None and not max_silence > min_gap:
             raise RecipeError(f"max_silence ({max_silence:g} s) must be longer than min_gap ({min_gap:g} s)")
         self.trigger = NoveltyTrigger() if trigger is None else trigger
         self.threshold = threshold

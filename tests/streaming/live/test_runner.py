@@ -143,6 +143,8 @@ def test_what_cannot_be_is_refused_in_one_message(colour_model: Make, coloured: 
         jepa_vl.stream(model, coloured(SHOWN), threshold=1.0, policy="uniform")
     with pytest.raises(RecipeError, match="selective"):
         jepa_vl.stream(model, coloured(SHOWN), policy="selectve")
+    with pytest.raises(RecipeError, match="at annotations, and a video has none"):
+        jepa_vl.stream(model, coloured(SHOWN), policy="oracle")
     with pytest.raises(RecipeError, match="is live; choose online or uniform"):
         jepa_vl.stream(model, coloured(SHOWN), policy="selective", live=True)
     model.objective.abilities = frozenset({"embed", "score"})

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from jepa_vl.errors import UserError
+from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.streaming.live.source import Source, open_source
 from jepa_vl.vision.base import Preprocessing
 
@@ -134,6 +134,12 @@ def test_a_camera_that_is_not_there_is_an_error_that_names_it(monkeypatch: pytes
     monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(UserError, match=r"no camera 'camera:77' \(/dev/video77\)"):
         open_source("camera:77")
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_timeout_that_is_no_time_is_refused(timeout: float) -> None:
+    with pytest.raises(RecipeError, match="timeout"):
+        open_source("walk.mp4", timeout=timeout)
 
 
 def test_an_iterator_that_yields_something_else_is_refused() -> None:

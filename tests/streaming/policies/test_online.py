@@ -166,6 +166,13 @@ def test_settings_that_cannot_be_are_refused() -> None:
         TriggeredPolicy(min_gap=2.0, max_silence=1.0)
 
 
+@pytest.mark.parametrize("name", ["threshold", "min_gap", "settle"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_numbers_that_would_never_or_always_decode_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(RecipeError, match=rf"{name} is .*; expected a number of at least 0"):
+        TriggeredPolicy(**{name: value})
+
+
 def test_the_label_names_the_trigger_and_what_was_changed() -> None:
     assert TriggeredPolicy(trigger=get("triggers", "change_point")()).label == "online, change point"
     policy = TriggeredPolicy(trigger=VarianceTrigger(), threshold=0.2, settle=0.0, max_silence=9.0)
