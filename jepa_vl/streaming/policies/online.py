@@ -140,7 +140,7 @@ class TriggeredFollower(Follower):
         self._score = 0.0
         self._now = 0.0
         self._peak: _Peak | None = None
-        self._last = 0.0  # second of the last decision, or of the beginning
+        self._last: float | None = None  # second of the last decision, or of the beginning
         self._decoded = False
         self._sum: NDArray[np.float32] | None = None  # [E], of the embeddings to be averaged
 
@@ -152,6 +152,8 @@ class TriggeredFollower(Follower):
         """
         require_finite_window(time, embedding)
         self._now = time + self.window / 2
+        if self._last is None:
+            self._last = max(0.0, time - self.window / 2)
         self._score = self.trigger.step(embedding)
         exceeded = self.threshold.exceeded(self._score)
         self._sum = embedding.copy() if self._sum is None else self._sum + embedding
@@ -175,6 +177,7 @@ class TriggeredFollower(Follower):
         return time > self._peak.time or time - self._peak.since + self.stride > self.settle + 1e-9
 
     def _decode(self, peak: _Peak) -> Decode:
+        assert self._last is not None
         decoded = peak.embedding
         if self.policy.embedding != "current" and self._sum is not None:
             decoded = unit_mean(self._sum[None])
