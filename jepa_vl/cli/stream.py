@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jepa_vl.cli.words import Parser, asked_for_help, load_model, texts
-from jepa_vl.errors import RecipeError
+from jepa_vl.errors import RecipeError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,11 +66,18 @@ def main(argv: Sequence[str]) -> int:
         timeout=arguments.timeout,
         record=report is not None,
     )
-    events, stopped = _follow(run, [open_writer(path) for path in outputs], as_json=arguments.json)
-    _summarise(run, stopped=stopped, err=arguments.json)
-    if report is not None:
-        _report(run, events, report, model=arguments.model)
-    return STOPPED if stopped else 0
+    events: list[Event] = []
+    status = 0
+    try:
+        _follow(run, [open_writer(path) for path in outputs], events, as_json=arguments.json)
+    except KeyboardInterrupt:
+        status = STOPPED
+    except UserError:
+        if run.tally.windows:  # what came before it counts
+            _conclude(run, events, report, arguments, how="cut off; ")
+        raise
+    _conclude(run, events, report, arguments, how="stopped; " if status else "")
+    return status
 
 
 def _parser() -> Parser:
@@ -136,14 +144,12 @@ def _report_file(name: str | None) -> Path | None:
     return file
 
 
-def _follow(run: StreamRun, writers: Sequence[Writer], *, as_json: bool) -> tuple[list[Event], bool]:
-    """Show and write the events as they come; returns them, and whether Ctrl-C ended it."""
+def _follow(run: StreamRun, writers: Sequence[Writer], events: list[Event], *, as_json: bool) -> None:
+    """Show and write the events as they come, and add them to ``events`` where a report wants them."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     keep = run.recording is not None
-    events: list[Event] = []
-    stopped = False
     try:
         for event in run:
             for writer in writers:
@@ -155,13 +161,10 @@ def _follow(run: StreamRun, writers: Sequence[Writer], *, as_json: bool) -> tupl
                 sys.stdout.flush()
             else:
                 _show(console, event)
-    except KeyboardInterrupt:
-        stopped = True
     finally:
         run.close()
         for writer in writers:
             writer.close(run.reached)
-    return events, stopped
 
 
 def _show(console: Console, event: Event) -> None:
@@ -173,12 +176,22 @@ def _show(console: Console, event: Event) -> None:
     console.print(Text.assemble((f"{clock(event.time):>9}  ", "cyan"), event.text, (after, "dim")))
 
 
-def _summarise(run: StreamRun, *, stopped: bool, err: bool) -> None:
-    """Say what was done, what was skipped, and where the time went."""
-    lines = summary(run)
-    if stopped:
-        lines[0] = f"stopped; {lines[0]}"
-    (sys.stderr if err else sys.stdout).write("\n".join(lines) + "\n")
+def _conclude(
+    run: StreamRun, events: Sequence[Event], report: Path | None, arguments: argparse.Namespace, *, how: str
+) -> None:
+    """Say what was done, what was skipped, and where the time went; write the report that is wanted.
+
+    Args:
+        run: Has ended.
+        events: What was said.
+        report: Where the page goes.
+        arguments: Of the command.
+        how: How it ended, said before all else; nothing where the video ended.
+    """
+    out = sys.stderr if arguments.json else sys.stdout
+    out.write(how + "\n".join(summary(run)) + "\n")
+    if report is not None:
+        _report(run, events, report, model=arguments.model)
 
 
 def summary(run: StreamRun) -> list[str]:
@@ -187,17 +200,22 @@ def summary(run: StreamRun) -> list[str]:
     fewer = f", {tally.windows / tally.decodes:.1f} times fewer than one a window" if tally.decodes else ""
     asked = "" if run.rate is None else f" of {run.rate:.3g} asked for"
     lines = [
-        f"{run.source.name}: {tally.windows} windows in {tally.seconds:.1f} s, {tally.decodes} decodes"
+        f"{run.source.name}: {_count(tally.windows, 'window')} in {tally.seconds:.1f} s, "
+        f"{_count(tally.decodes, 'decode')}"
         f"{fewer} ({tally.rate:.3g} Hz{asked}, policy {run.policy.label})"
     ]
     if tally.gaps:
-        lines.append(f"{tally.gaps} windows passed over: no frame begins in them")
+        lines.append(f"{_count(tally.gaps, 'window')} passed over: no frame begins in them")
     if tally.behind:
-        lines.append(f"{tally.behind} windows skipped to keep up with the live stream")
+        lines.append(f"{_count(tally.behind, 'window')} skipped to keep up with the live stream")
     pace = "keeps up with real time" if tally.factor <= 1 else "slower than real time"
     shares = ", ".join(f"{phase} {share:.0%}" for phase, share in tally.shares().items())
     lines.append(f"{tally.factor:.2f} s of computing a second of stream ({pace}): {shares}")
     return lines
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}{'' if number == 1 else 's'}"
 
 
 def _report(run: StreamRun, events: Sequence[Event], path: Path, *, model: str) -> None:

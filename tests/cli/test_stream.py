@@ -15,6 +15,7 @@ import pytest
 
 from jepa_vl.__main__ import main
 from jepa_vl.cli import stream as verb
+from jepa_vl.errors import UserError
 from jepa_vl.streaming.event import Event
 from jepa_vl.streaming.live import runner
 from jepa_vl.streaming.live.recording import Recording
@@ -29,6 +30,7 @@ class FakeRun:
 
     options: dict[str, Any]
     stop_after: int | None = None
+    failure: BaseException = KeyboardInterrupt()
 
     def __init__(self, model: Any, source: Any, **options: Any) -> None:
         type(self).options = options
@@ -50,7 +52,7 @@ class FakeRun:
         for i, text in enumerate(["a red door", "a [bold]box[/bold]", "the end"]):
             if i == self.stop_after:
                 self.reached = 21.0
-                raise KeyboardInterrupt
+                raise self.failure
             yield Event(20.0 * i + 1, 20.0 * i, 20.0 * i + 2, text, 20.0 * i + 1.5, 0.61, 0.2)
 
     def close(self) -> None:
@@ -103,6 +105,21 @@ def test_ctrl_c_keeps_what_was_written(
     assert main(["stream", "walk.mp4", *MODEL, "--output", "a.srt"]) == 130
     assert (tmp_path / "a.srt").read_text() == "1\n00:00:01,000 --> 00:00:21,000\na red door\n\n"
     assert "stopped; walk.mp4" in capsys.readouterr().out
+
+
+def test_a_stream_that_fails_keeps_what_was_written_and_its_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(FakeRun, "stop_after", 1)
+    monkeypatch.setattr(FakeRun, "failure", UserError("'walk.mp4' stalled: nothing came for 10 s"))
+    monkeypatch.setattr(verb, "_report", lambda run, events, path, model: reported.append(path))
+    assert main(["stream", "walk.mp4", *MODEL, "--output", "a.srt", "--report", "a.html"]) == 1
+    assert (tmp_path / "a.srt").read_text() == "1\n00:00:01,000 --> 00:00:21,000\na red door\n\n"
+    out, err = capsys.readouterr()
+    assert "cut off; walk.mp4: 119 windows" in out
+    assert err == "error: 'walk.mp4' stalled: nothing came for 10 s\n"
+    assert reported == [Path("a.html")]
 
 
 def test_options_reach_the_run() -> None:
