@@ -154,6 +154,6 @@ def check_windows(window: float, stride: float) -> None:
     """
     if not SHORTEST <= stride <= window < math.inf:
         raise RecipeError(
-            f"window {window:g} s, stride {stride:g} s: expected {SHORTEST:g} s <= stride <= window, or parts "
-            "of the stream would be in no window"
+            f"window {window:g} s, stride {stride:g} s: expected {SHORTEST:g} s <= stride <= window, or "
+            "parts of the stream would be in no window"
         )
