@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jepa_vl.cli.words import Parser, asked_for_help, load_model, texts
-from jepa_vl.errors import RecipeError
+from jepa_vl.errors import RecipeError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
     if asked_for_help(parser, argv):
         return 0
     arguments = parser.parse_args(list(argv))
-    from jepa_vl.streaming.live.choice import choose_rate
+    from jepa_vl import registry
+    from jepa_vl.streaming.live.choice import choose_rate, named_policy
     from jepa_vl.streaming.live.source import open_source
     from jepa_vl.streaming.live.windows import check_windows
     from jepa_vl.streaming.live.writers import check_outputs
@@ -41,11 +43,11 @@ def main(argv: Sequence[str]) -> int:
     # what is wrong is said before the model is loaded, which takes seconds
     outputs = [Path(name) for name in arguments.output]
     check_outputs(outputs)
-    report = None if arguments.report is None else Path(arguments.report)
-    if report is not None and not report.absolute().parent.is_dir():
-        raise RecipeError(f"--report {report}: there is no folder '{report.parent}'")
+    report = _report_file(arguments.report)
     check_windows(arguments.window, arguments.stride)
     choose_rate(arguments.rate, arguments.threshold, arguments.stride)
+    registry.load_local(arguments.plugins)
+    named_policy(arguments.policy or "online", arguments.threshold)
     allowed = None if arguments.texts is None else texts("--texts", arguments.texts)
     source = open_source(arguments.video, timeout=arguments.timeout)
     from jepa_vl.streaming.live.runner import StreamRun
@@ -64,11 +66,18 @@ def main(argv: Sequence[str]) -> int:
         timeout=arguments.timeout,
         record=report is not None,
     )
-    events, stopped = _follow(run, [open_writer(path) for path in outputs], as_json=arguments.json)
-    _summarise(run, stopped=stopped, err=arguments.json)
-    if report is not None:
-        _report(run, events, report, model=arguments.model)
-    return STOPPED if stopped else 0
+    events: list[Event] = []
+    status = 0
+    try:
+        _follow(run, [open_writer(path) for path in outputs], events, as_json=arguments.json)
+    except KeyboardInterrupt:
+        status = STOPPED
+    except UserError:
+        if run.tally.windows:  # what came before it counts
+            _conclude(run, events, report, arguments, how="cut off; ")
+        raise
+    _conclude(run, events, report, arguments, how="stopped; " if status else "")
+    return status
 
 
 def _parser() -> Parser:
@@ -117,14 +126,30 @@ def _parser() -> Parser:
     return parser
 
 
-def _follow(run: StreamRun, writers: Sequence[Writer], *, as_json: bool) -> tuple[list[Event], bool]:
-    """Show and write the events as they come; returns them, and whether Ctrl-C ended it."""
+def _report_file(name: str | None) -> Path | None:
+    """Return where the report goes.
+
+    Raises:
+        RecipeError: It could not be written there in the end, or the name is that of another kind of file.
+    """
+    if name is None:
+        return None
+    file = Path(name)
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise RecipeError(f"--report {name}: expected a file that ends with .html")
+    if not file.parent.is_dir():
+        raise RecipeError(f"--report {name}: there is no folder '{file.parent}'")
+    if file.is_dir():
+        raise RecipeError(f"--report {name}: it is a folder")
+    return file
+
+
+def _follow(run: StreamRun, writers: Sequence[Writer], events: list[Event], *, as_json: bool) -> None:
+    """Show and write the events as they come, and add them to ``events`` where a report wants them."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     keep = run.recording is not None
-    events: list[Event] = []
-    stopped = False
     try:
         for event in run:
             for writer in writers:
@@ -136,13 +161,10 @@ def _follow(run: StreamRun, writers: Sequence[Writer], *, as_json: bool) -> tupl
                 sys.stdout.flush()
             else:
                 _show(console, event)
-    except KeyboardInterrupt:
-        stopped = True
     finally:
         run.close()
         for writer in writers:
             writer.close(run.reached)
-    return events, stopped
 
 
 def _show(console: Console, event: Event) -> None:
@@ -154,12 +176,22 @@ def _show(console: Console, event: Event) -> None:
     console.print(Text.assemble((f"{clock(event.time):>9}  ", "cyan"), event.text, (after, "dim")))
 
 
-def _summarise(run: StreamRun, *, stopped: bool, err: bool) -> None:
-    """Say what was done, what was skipped, and where the time went."""
-    lines = summary(run)
-    if stopped:
-        lines[0] = f"stopped; {lines[0]}"
-    (sys.stderr if err else sys.stdout).write("\n".join(lines) + "\n")
+def _conclude(
+    run: StreamRun, events: Sequence[Event], report: Path | None, arguments: argparse.Namespace, *, how: str
+) -> None:
+    """Say what was done, what was skipped, and where the time went; write the report that is wanted.
+
+    Args:
+        run: Has ended.
+        events: What was said.
+        report: Where the page goes.
+        arguments: Of the command.
+        how: How it ended, said before all else; nothing where the video ended.
+    """
+    out = sys.stderr if arguments.json else sys.stdout
+    out.write(how + "\n".join(summary(run)) + "\n")
+    if report is not None:
+        _report(run, events, report, model=arguments.model)
 
 
 def summary(run: StreamRun) -> list[str]:
@@ -168,17 +200,22 @@ def summary(run: StreamRun) -> list[str]:
     fewer = f", {tally.windows / tally.decodes:.1f} times fewer than one a window" if tally.decodes else ""
     asked = "" if run.rate is None else f" of {run.rate:.3g} asked for"
     lines = [
-        f"{run.source.name}: {tally.windows} windows in {tally.seconds:.1f} s, {tally.decodes} decodes"
+        f"{run.source.name}: {_count(tally.windows, 'window')} in {tally.seconds:.1f} s, "
+        f"{_count(tally.decodes, 'decode')}"
         f"{fewer} ({tally.rate:.3g} Hz{asked}, policy {run.policy.label})"
     ]
     if tally.gaps:
-        lines.append(f"{tally.gaps} windows passed over: no frame begins in them")
+        lines.append(f"{_count(tally.gaps, 'window')} passed over: no frame begins in them")
     if tally.behind:
-        lines.append(f"{tally.behind} windows skipped to keep up with the live stream")
+        lines.append(f"{_count(tally.behind, 'window')} skipped to keep up with the live stream")
     pace = "keeps up with real time" if tally.factor <= 1 else "slower than real time"
     shares = ", ".join(f"{phase} {share:.0%}" for phase, share in tally.shares().items())
     lines.append(f"{tally.factor:.2f} s of computing a second of stream ({pace}): {shares}")
     return lines
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}{'' if number == 1 else 's'}"
 
 
 def _report(run: StreamRun, events: Sequence[Event], path: Path, *, model: str) -> None:

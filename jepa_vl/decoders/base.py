@@ -46,3 +46,10 @@ class TextDecoder(Component):
 
         Most decoders have no use for them.
         """
+
+    def check_texts(self) -> None:
+        """Refuse to begin without the texts that it chooses from.
+
+        Raises:
+            UserError: It was told none, and has a use for them.
+        """

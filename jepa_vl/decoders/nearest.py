@@ -56,6 +56,18 @@ class NearestText(TextDecoder):
         """Make the bank of K texts."""
         self.set_bank(texts, embed_text(texts))
 
+    def check_texts(self) -> None:
+        """Refuse an empty bank.
+
+        Raises:
+            UserError: It is empty.
+        """
+        if not self.texts:
+            raise UserError(
+                "decoder 'nearest' has an empty bank: give the texts that it chooses from (texts=[…] in "
+                "Python, --texts in the shell)"
+            )
+
     @torch.no_grad()
     def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:
         """Return the nearest text for each of the embeddings ``[B, E]``; it is said whole.
@@ -63,11 +75,7 @@ class NearestText(TextDecoder):
         Raises:
             UserError: The bank is empty, or holds embeddings of another width.
         """
-        if not self.texts:
-            raise UserError(
-                "decoder 'nearest' has an empty bank: give the texts that it chooses from (texts=[…] in "
-                "Python, --texts in the shell)"
-            )
+        self.check_texts()
         if embeddings.shape[-1] != self.embeddings.shape[-1]:
             raise UserError(
                 f"decoder 'nearest' has a bank of {self.embeddings.shape[-1]}-d embeddings and was asked for "

@@ -20,7 +20,7 @@ class EmbeddingStream:
         window: Seconds of a window. The embedding of a window is there when the window has ended, half of
             it after its centre.
         stride: Seconds from one window to the next.
-        duration: Seconds of the video.
+        duration: Second at which the video ends.
         name: The video, for messages and tables.
         events: Seconds at which something is annotated; only an oracle looks at them.
     """
@@ -36,9 +36,14 @@ class EmbeddingStream:
     def __len__(self) -> int:
         return len(self.times)
 
+    @property
+    def begun(self) -> float:
+        """Second at which it begins: not 0 where a live stream was joined late."""
+        return max(0.0, float(self.times[0]) - self.window / 2) if len(self) else 0.0
+
     def number(self, rate: float) -> int:
         """Return how many decodes ``rate`` Hz means here: at least one, at most one a window."""
-        return max(1, min(len(self), round(rate * self.duration)))
+        return max(1, min(len(self), round(rate * (self.duration - self.begun))))
 
 
 @dataclass(frozen=True)

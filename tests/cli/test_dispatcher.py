@@ -30,6 +30,23 @@ def test_the_module_runs_as_the_command_does() -> None:
     assert done.stdout == f"jepa-vl {jepa_vl.__version__}\n"
 
 
+def test_output_that_nobody_reads_ends_a_command_without_a_trace() -> None:
+    code = (
+        "import sys, jepa_vl.__main__ as command\n"
+        "command._dispatch = lambda words: [sys.stdout.write('line\\n' * 100_000) for _ in range(9)]\n"
+        "sys.exit(command.main(['stream']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 1
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [

@@ -15,6 +15,7 @@ import pytest
 
 from jepa_vl.__main__ import main
 from jepa_vl.cli import stream as verb
+from jepa_vl.errors import UserError
 from jepa_vl.streaming.event import Event
 from jepa_vl.streaming.live import runner
 from jepa_vl.streaming.live.recording import Recording
@@ -29,6 +30,7 @@ class FakeRun:
 
     options: dict[str, Any]
     stop_after: int | None = None
+    failure: BaseException = KeyboardInterrupt()
 
     def __init__(self, model: Any, source: Any, **options: Any) -> None:
         type(self).options = options
@@ -50,7 +52,7 @@ class FakeRun:
         for i, text in enumerate(["a red door", "a [bold]box[/bold]", "the end"]):
             if i == self.stop_after:
                 self.reached = 21.0
-                raise KeyboardInterrupt
+                raise self.failure
             yield Event(20.0 * i + 1, 20.0 * i, 20.0 * i + 2, text, 20.0 * i + 1.5, 0.61, 0.2)
 
     def close(self) -> None:
@@ -105,6 +107,21 @@ def test_ctrl_c_keeps_what_was_written(
     assert "stopped; walk.mp4" in capsys.readouterr().out
 
 
+def test_a_stream_that_fails_keeps_what_was_written_and_its_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(FakeRun, "stop_after", 1)
+    monkeypatch.setattr(FakeRun, "failure", UserError("'walk.mp4' stalled: nothing came for 10 s"))
+    monkeypatch.setattr(verb, "_report", lambda run, events, path, model: reported.append(path))
+    assert main(["stream", "walk.mp4", *MODEL, "--output", "a.srt", "--report", "a.html"]) == 1
+    assert (tmp_path / "a.srt").read_text() == "1\n00:00:01,000 --> 00:00:21,000\na red door\n\n"
+    out, err = capsys.readouterr()
+    assert "cut off; walk.mp4: 119 windows" in out
+    assert err == "error: 'walk.mp4' stalled: nothing came for 10 s\n"
+    assert reported == [Path("a.html")]
+
+
 def test_options_reach_the_run() -> None:
     words = ["--threshold", "0.3", "--policy", "online", "--window", "2", "--stride", "1", "--query", "what?"]
     assert main(["stream", "walk.mp4", *MODEL, *words, "--texts", "a,b"]) == 0
@@ -154,7 +171,15 @@ def test_a_report_gets_what_was_said_and_seen(monkeypatch: pytest.MonkeyPatch, t
         (["walk.mp4", "--rate", "fast"], 2, "fast"),
         (["walk.mp4", "--stride", "3"], 2, "in no window"),
         (["walk.mp4", "--output", "a.txt"], 2, "ends with .jsonl, .srt, .vtt"),
+        (["walk.mp4", "--output", "a.srt", "--output", "a.srt"], 2, "given twice"),
         (["walk.mp4", "--report", "no/a.html"], 2, "there is no folder 'no'"),
+        (["walk.mp4", "--report", "walk.mp4"], 2, "ends with .html"),
+        (["walk.mp4", "--timeout", "0"], 2, "timeout 0 s"),
+        (["walk.mp4", "--window", "inf"], 2, "in no window"),
+        (["walk.mp4", "--rate", "nan"], 2, "cannot be met"),
+        (["walk.mp4", "--threshold", "nan"], 2, "threshold is nan"),
+        (["walk.mp4", "--policy", "selectve"], 2, "did you mean 'selective'?"),
+        (["walk.mp4", "--policy", "oracle"], 2, "a video has none"),
         (["walk.mp4", "--ouput", "a.srt"], 2, "--output"),
     ],
 )

@@ -148,16 +148,33 @@ def test_a_stream_with_little_in_it_still_makes_a_page(write: Write, stream: Emb
 def test_segments_and_captions_lie_where_their_events_do(write: Write) -> None:
     events = [event(4.0, "one"), event(9.5, "two"), event(14.0, "one")]
     page = write(events=events, stream=stream_of(39))  # 0 to 20 seconds
-    bands = re.findall(r'class="band (c\d)" style="left:([\d.]+)%;width:([\d.]+)%"><span>(\w+)', page)
-    assert [(text, float(left), float(width)) for _, left, width, text in bands] == [
-        ("one", 10.0, 12.5),
-        ("two", 37.5, 12.5),
-        ("one", 60.0, 12.5),
-    ]
+    bands = re.findall(r'class="band (c\d)" style="left:([\d.]+)%;width:([\d.]+)%"', page)
+    places = [(float(left), float(width)) for _, left, width in bands]
+    assert places == [(10.0, 12.5), (37.5, 12.5), (60.0, 12.5)]
+    assert runs(page) == [(text, *place) for text, place in zip(("one", "two", "one"), places, strict=True)]
     colours = [colour for colour, *_ in bands]
     assert colours[0] == colours[2] != colours[1]
     captions = re.findall(r'class="time">([\d:.]+)</td>.*?</i>(\w+)</td><td class="time">([\d:.–]+)<', page)
     assert captions[1:] == [("0:09.5", "two", "0:07.5–0:10.0"), ("0:14.0", "one", "0:12.0–0:14.5")]
+
+
+def runs(page: str) -> list[tuple[str, float, float]]:
+    """Return the texts on the timeline with their place and width in percent."""
+    found = re.findall(r'class="run[^"]*" style="left:([\d.]+)%;width:([\d.]+)%"><span>(\w+)', page)
+    return [(text, float(left), float(width)) for left, width, text in found]
+
+
+def test_a_text_that_goes_on_over_segments_is_shown_once_over_all_of_them(write: Write) -> None:
+    ends = [4.0, 5.0, 6.5, 8.0, 12.0, 14.0]
+    texts = ["one", "one", "two", "two", "two", "one"]
+    events = [
+        Event(end - 0.5, start, end, text, end, 0.5)
+        for start, end, text in zip([2.0, *ends], ends, texts, strict=False)
+    ]
+    events[4] = replace(events[4], start=9.0)  # a gap before it
+    page = write(events=events, stream=stream_of(39))  # 0 to 20 seconds
+    assert runs(page) == [("one", 10, 15), ("two", 25, 15), ("two", 45, 15), ("one", 60, 10)]
+    assert page.count('class="run crowded"') == 2
 
 
 def test_decisions_at_the_end_of_the_video_are_no_waits(write: Write) -> None:

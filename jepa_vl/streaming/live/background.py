@@ -36,8 +36,8 @@ class Background(Generic[T]):
         self._thread = threading.Thread(target=self._read, args=(iter(items),), daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[T]:
-        """Yield the items.
+    def batches(self, most: int) -> Iterator[list[T]]:
+        """Yield the items in lists of those that wait, one or more and up to ``most``.
 
         Raises:
             UserError: There was none for as long as the timeout.
@@ -46,7 +46,7 @@ class Background(Generic[T]):
             with self._changed:
                 ready = self._changed.wait_for(lambda: self._waiting or self._done, self._timeout)
                 if self._waiting:
-                    item = self._waiting.popleft()
+                    several = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
                     self._changed.notify_all()
                 elif not ready:
                     raise UserError(f"'{self._name}' stalled: nothing came for {self._timeout:g} s")
@@ -54,7 +54,7 @@ class Background(Generic[T]):
                     raise self._error
                 else:
                     return
-            yield item
+            yield several
 
     def close(self) -> None:
         """Let the thread end, once it has the item that it waits for."""

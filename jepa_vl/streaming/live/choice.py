@@ -5,6 +5,7 @@ from __future__ import annotations
 from jepa_vl import registry
 from jepa_vl.errors import RecipeError
 from jepa_vl.streaming.base import Policy
+from jepa_vl.streaming.policies.oracle import OraclePolicy
 from jepa_vl.streaming.policies.uniform import UniformPolicy
 
 RATE = 0.35  # Hz; the paper's, at which it equals uniform decoding at 1 Hz
@@ -29,6 +30,29 @@ def choose_rate(rate: float | None, threshold: float | None, stride: float) -> f
     return wanted
 
 
+def named_policy(policy: str | Policy, threshold: float | None) -> Policy:
+    """Return the policy that is meant, before the model is known.
+
+    Args:
+        policy: It, or its name.
+        threshold: Of ``online``.
+
+    Raises:
+        RecipeError: There is no such policy, or it needs what the command or a video has not.
+    """
+    if threshold is not None and policy != "online":
+        name = policy if isinstance(policy, str) else policy.label
+        raise RecipeError(f"a threshold is for the policy 'online'; '{name}' takes a rate")
+    if isinstance(policy, str):
+        options = {} if threshold is None else {"threshold": threshold}
+        policy = registry.get("policies", policy)(**options)
+    if isinstance(policy, OraclePolicy):
+        raise RecipeError(
+            "policy 'oracle' decodes at annotations, and a video has none; it is for the task streaming"
+        )
+    return policy
+
+
 def choose_policy(policy: str | Policy | None, threshold: float | None, *, embeds: bool) -> Policy:
     """Return the policy that is meant.
 
@@ -38,18 +62,11 @@ def choose_policy(policy: str | Policy | None, threshold: float | None, *, embed
         embeds: Whether the model has embeddings that can be decoded.
 
     Raises:
-        RecipeError: There is no such policy, or it needs what the model or the command has not.
+        RecipeError: There is no such policy, or it needs what the model, the command or a video has not.
     """
     if policy is None:
         policy = "online" if embeds else "uniform"
-    if threshold is not None and policy != "online":
-        name = policy if isinstance(policy, str) else policy.label
-        raise RecipeError(f"a threshold is for the policy 'online'; '{name}' takes a rate")
-    if isinstance(policy, str):
-        options = {} if threshold is None else {"threshold": threshold}
-        made: Policy = registry.get("policies", policy)(**options)
-    else:
-        made = policy
+    made = named_policy(policy, threshold)
     if not embeds and not is_uniform(made):
         raise RecipeError(
             f"policy '{made.label}' decides by embeddings, and the model has none that could be decoded: "

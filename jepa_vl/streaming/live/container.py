@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jepa_vl.data.video import CUT_OFF_SECONDS, DECODING_ERRORS, fit_frame
 from jepa_vl.errors import UserError
+from jepa_vl.streaming.live.background import Background
 from jepa_vl.streaming.live.clock import Clock
 from jepa_vl.streaming.live.source import Picture, Source
 from jepa_vl.vision.base import Preprocessing
@@ -34,7 +35,7 @@ class Container(Source):
         timeout: Seconds after which it has stalled.
 
     Raises:
-        UserError: It cannot be opened, or there is no video in it.
+        UserError: It cannot be opened, gives nothing for as long as the timeout, or has no video in it.
     """
 
     def __init__(
@@ -51,8 +52,8 @@ class Container(Source):
         self.name = name
         self.timeout = timeout
         try:
-            self._container: InputContainer = av.open(
-                place, format=kind, timeout=timeout if blocking else None
+            self._container = (
+                _answering(place, kind, timeout, name) if blocking else av.open(place, format=kind)
             )
         except DECODING_ERRORS as error:
             raise UserError(f"cannot read '{name}': {self._reason(error)}") from error
@@ -110,7 +111,7 @@ class Container(Source):
                 raise UserError(f"'{self.name}' stalled: {self._reason(error)}") from error
             self.note(f"it cannot be read to its end ({self._reason(error)}); what came before counts")
         if damaged:
-            self.note(f"{damaged} packets are damaged and were passed over")
+            self.note(f"damaged packets were passed over: {damaged}")
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, av.error.ExitError | TimeoutError):
@@ -118,6 +119,21 @@ class Container(Source):
         if isinstance(error, av.error.InvalidDataError):
             return "corrupt or of an unknown format"
         return str(getattr(error, "strerror", None) or error)
+
+
+def _answering(place: str, kind: str | None, timeout: float, name: str) -> InputContainer:
+    """Open what may never answer. FFmpeg's own timeout knows networks, but no pipe that nobody writes to.
+
+    Raises:
+        UserError: It does not.
+    """
+
+    def opening() -> Iterator[InputContainer]:
+        yield av.open(place, format=kind, timeout=timeout)
+
+    # FFmpeg's message, where it has one, says more
+    waiting = Background(opening(), capacity=1, drop=False, timeout=timeout + 0.5, name=name)
+    return next(waiting.batches(1))[0]
 
 
 def _length(container: InputContainer, stream: VideoStream) -> float | None:

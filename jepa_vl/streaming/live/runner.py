@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jepa_vl.decoders.base import TextDecoder
 from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.base import DECODE, GENERATE
 from jepa_vl.streaming.base import Decode, EmbeddingStream, Follower, OnlinePolicy, Policy
@@ -28,7 +30,7 @@ from jepa_vl.use.abilities import need
 if TYPE_CHECKING:
     from jepa_vl.use.model import Model
 
-AT_ONCE = 8  # windows of a file that are encoded together
+AT_ONCE = 8  # windows of a file that are encoded together, of what comes more slowly those that are there
 WAITING = 2  # windows of a live stream that wait for the model before the oldest is skipped
 
 
@@ -95,6 +97,9 @@ class StreamRun(Iterator[Event]):
         self._follower = self._start()
         if texts is not None:
             model.tell_texts(texts)
+        decoder = getattr(model.objective, "decoder", None)
+        if isinstance(decoder, TextDecoder):
+            decoder.check_texts()  # not at the first text, which may come after hours
         self.tally = Tally(model.objective.device, notes=self.source.notes)
         self.recording = Recording() if record or self._follower is None else None
         self._encoder = WindowEncoder(model, query, self.tally)
@@ -150,28 +155,30 @@ class StreamRun(Iterator[Event]):
         return None
 
     def _run(self) -> Generator[Event]:
-        found: Iterable[Window] = self._cut
+        most = 1 if self.source.live or not self._embeds else AT_ONCE
         if self.source.blocking:
-            found = self._waiting = Background(
+            self._waiting = Background(
                 self._cut,
                 capacity=WAITING if self.source.live else AT_ONCE,
                 drop=self.source.live,
                 timeout=self._timeout + self._window + self._stride,
                 name=self.source.name,
             )
+            found = self._waiting.batches(most)
+        else:
+            found = batched(self._cut, most)
         try:
-            windows = self._timed(iter(found))
             if self._follower is None:
-                yield from self._whole(windows)
+                yield from self._whole(self._timed(found))
             else:
-                yield from self._as_it_goes(windows, self._follower)
+                yield from self._as_it_goes(self._timed(found), self._follower)
         finally:
             if self._waiting is not None:
                 self._waiting.close()
 
-    def _as_it_goes(self, windows: Iterator[Window], follower: Follower) -> Iterator[Event]:
+    def _as_it_goes(self, found: Iterator[list[Window]], follower: Follower) -> Iterator[Event]:
         window: Window | None = None
-        for several in batched(windows, 1 if self.source.live or not self._embeds else AT_ONCE):
+        for several in found:
             for window, embedding, seconds in self._embedded(several):
                 begun = time.perf_counter() - seconds
                 with self.tally.timed("policy"):
@@ -185,11 +192,11 @@ class StreamRun(Iterator[Event]):
         if last is not None and window is not None:
             yield self._event(last, window, time.perf_counter(), follower.status().get("score"))
 
-    def _whole(self, windows: Iterator[Window]) -> Iterator[Event]:
+    def _whole(self, found: Iterator[list[Window]]) -> Iterator[Event]:
         assert self.recording is not None
         assert self.rate is not None
         window: Window | None = None
-        for several in batched(windows, AT_ONCE):
+        for several in found:
             for window, embedding, _ in self._embedded(several):
                 self.recording.add(window, embedding, {})
         if window is None:
@@ -198,7 +205,8 @@ class StreamRun(Iterator[Event]):
         with self.tally.timed("policy"):
             decodes = self.policy.decide(self.embedded(), self.rate)
         for decode in decodes:
-            yield self._event(decode, window, begun, None)
+            # also what could have been decided as it went was not
+            yield self._event(replace(decode, decided=self.reached), window, begun, None)
 
     def _embedded(self, windows: list[Window]) -> Iterator[tuple[Window, NDArray[np.float32], float]]:
         """Yield windows, their embeddings (none where the model has none) and the seconds that each took."""
@@ -224,19 +232,19 @@ class StreamRun(Iterator[Event]):
             score=None if score is None else float(score),
         )
 
-    def _timed(self, windows: Iterator[Window]) -> Iterator[Window]:
+    def _timed(self, found: Iterator[list[Window]]) -> Iterator[list[Window]]:
         """Count the time of reading; that of a live stream is waiting."""
         while True:
             begun = time.perf_counter()
-            window = next(windows, None)
+            several = next(found, None)
             passed = time.perf_counter() - begun
             if self.source.live:
                 self.tally.waited += passed
             else:
                 self.tally.phases["reading"] += passed
-            if window is None:
+            if several is None:
                 return
-            yield window
+            yield several
 
     def _count(self) -> None:
         """Bring the tally up to date with what was read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from jepa_vl.data.records import is_url, missing_file
-from jepa_vl.errors import UserError
+from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.streaming.live.clock import Clock
 from jepa_vl.use.source import read_frames
 from jepa_vl.vision.base import Preprocessing
@@ -69,11 +70,11 @@ class Source(ABC):
     def note_clock(self, clock: Clock) -> None:
         """Note what a clock has mended."""
         if clock.late:
-            self.note(f"{clock.late} frames came after a later one and were passed over")
+            self.note(f"frames that came after a later one were passed over: {clock.late}")
         if clock.jumped:
+            more = f", {len(clock.jumped)} times in all" if len(clock.jumped) > 1 else ""
             self.note(
-                f"the time stamps jumped back {len(clock.jumped)} times, first at {clock.jumped[0]:.2f} s; "
-                "time went on from there"
+                f"the time stamps jumped back at {clock.jumped[0]:.2f} s{more}; time went on from there"
             )
 
 
@@ -122,7 +123,10 @@ def open_source(
 
     Raises:
         UserError: There is no such file or camera, or there is no video in it.
+        RecipeError: The timeout is no time.
     """
+    if not 0 < timeout < math.inf:
+        raise RecipeError(f"timeout {timeout:g} s: expected more than 0, and an end")
     if isinstance(source, Source):
         return source
     if not isinstance(source, str | Path):

@@ -14,6 +14,7 @@ from jepa_vl.streaming.live.source import Picture
 from jepa_vl.vision.base import Preprocessing
 
 EPS = 1e-6  # seconds; times are sums of floats
+SHORTEST = 1e-3  # seconds from one window to the next, as in a manifest
 
 
 @dataclass(frozen=True)
@@ -146,13 +147,13 @@ class Windows:
 
 
 def check_windows(window: float, stride: float) -> None:
-    """Refuse windows that leave gaps.
+    """Refuse windows that leave gaps, never end, or follow each other without end.
 
     Raises:
-        RecipeError: They do, or have no length.
+        RecipeError: They do.
     """
-    if not (window > 0 and 0 < stride <= window):
+    if not SHORTEST <= stride <= window < math.inf:
         raise RecipeError(
-            f"window {window:g} s, stride {stride:g} s: expected 0 < stride <= window, or parts of the "
-            "stream would be in no window"
+            f"window {window:g} s, stride {stride:g} s: expected {SHORTEST:g} s <= stride <= window, or "
+            "parts of the stream would be in no window"
         )

@@ -129,13 +129,16 @@ def check_outputs(paths: Sequence[Path]) -> None:
     """Refuse files of unknown kinds and missing folders, before anything is computed.
 
     Raises:
-        RecipeError: A file's ending is none of those that are known, or there is no such folder.
+        RecipeError: A file's ending is none of those that are known, there is no such folder, or a file is
+            given twice.
     """
-    for path in paths:
+    for i, path in enumerate(paths):
         if path.suffix.lower() not in WRITERS:
             raise RecipeError(f"--output {path}: expected a file that ends with {', '.join(WRITERS)}")
         if not path.parent.is_dir():
             raise RecipeError(f"--output {path}: there is no folder '{path.parent}'")
+        if path.resolve() in [other.resolve() for other in paths[:i]]:
+            raise RecipeError(f"--output {path}: the file is given twice")
 
 
 def open_writer(path: Path) -> Writer:

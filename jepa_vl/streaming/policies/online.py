@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -39,6 +40,9 @@ class TriggeredPolicy(OnlinePolicy):
         embedding: What is decoded: ``current``, the window with the highest score; ``since_change``, the
             mean direction since the score went above the threshold; ``since_decode``, that since the last
             decision.
+
+    Raises:
+        RecipeError: A number is out of its range, or the longest silence is within the gap.
     """
 
     def __init__(
@@ -51,7 +55,10 @@ class TriggeredPolicy(OnlinePolicy):
         settle: float = 0.5,
         embedding: Embedding = "current",
     ) -> None:
-        if max_silence is not None and max_silence <= min_gap:
+        for name, value in (("threshold", threshold), ("min_gap", min_gap), ("settle", settle)):
+            if value is not None and not 0 <= value < math.inf:
+                raise RecipeError(f"policy 'online': {name} is {value:g}; expected a number of at least 0")
+        if max_silence is not None and not max_silence > min_gap:
             raise RecipeError(f"max_silence ({max_silence:g} s) must be longer than min_gap ({min_gap:g} s)")
         self.trigger = NoveltyTrigger() if trigger is None else trigger
         self.threshold = threshold
@@ -133,7 +140,7 @@ class TriggeredFollower(Follower):
         self._score = 0.0
         self._now = 0.0
         self._peak: _Peak | None = None
-        self._last = 0.0  # second of the last decision, or of the beginning
+        self._last: float | None = None  # second of the last decision, or of the beginning
         self._decoded = False
         self._sum: NDArray[np.float32] | None = None  # [E], of the embeddings to be averaged
 
@@ -145,6 +152,8 @@ class TriggeredFollower(Follower):
         """
         require_finite_window(time, embedding)
         self._now = time + self.window / 2
+        if self._last is None:
+            self._last = max(0.0, time - self.window / 2)
         self._score = self.trigger.step(embedding)
         exceeded = self.threshold.exceeded(self._score)
         self._sum = embedding.copy() if self._sum is None else self._sum + embedding
@@ -168,6 +177,7 @@ class TriggeredFollower(Follower):
         return time > self._peak.time or time - self._peak.since + self.stride > self.settle + 1e-9
 
     def _decode(self, peak: _Peak) -> Decode:
+        assert self._last is not None
         decoded = peak.embedding
         if self.policy.embedding != "current" and self._sum is not None:
             decoded = unit_mean(self._sum[None])

@@ -37,6 +37,6 @@ def unit_mean(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
 def edges(stream: EmbeddingStream, start: int, stop: int) -> tuple[float, float]:
     """Return the seconds between which the windows ``[start, stop)`` stand: halfway to their neighbours."""
     times, last = stream.times, len(stream) - 1
-    begin = 0.0 if start == 0 else float(times[start - 1] + times[start]) / 2
+    begin = stream.begun if start == 0 else float(times[start - 1] + times[start]) / 2
     end = stream.duration if stop > last else float(times[stop - 1] + times[stop]) / 2
     return begin, end

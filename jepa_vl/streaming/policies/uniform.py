@@ -38,7 +38,7 @@ class UniformPolicy(Policy):
         """
         require_finite(stream)
         number = stream.number(rate)
-        cuts = np.linspace(0.0, stream.duration, number + 1)
+        cuts = np.linspace(stream.begun, stream.duration, number + 1)
         # a window on a cut, up to rounding, is the later interval's
         first = np.searchsorted(stream.times, cuts - 1e-6)  # [N + 1]
         return [self._decode(stream, cuts[i], cuts[i + 1], first[i], first[i + 1]) for i in range(number)]

@@ -7,7 +7,7 @@ const scroll = one(".scroll"), inner = one(".inner"), cursor = one(".cursor"), s
 const sources = data.thumbnails.map(([, jpeg]) => "data:image/jpeg;base64," + jpeg);
 const seconds = data.thumbnails.map(([second]) => second);
 const [times, scores, thresholds] = data.curve;
-const bands = all(".band"), rows = all("tbody tr");
+const bands = all(".band"), runs = all(".run"), rows = all("tbody tr");
 let zoom = 1, held = false, now = null;
 
 const share = (second) => (second - data.start) / span;
@@ -70,8 +70,10 @@ function draw() {
     bands[i].classList.toggle("narrow", wide < 56);
     bands[i].classList.toggle("tiny", wide < 5);
   });
+  runs.forEach((run) => { run.hidden = parseFloat(run.style.width) / 100 * width < 56; });
   inner.querySelector(".curve").classList.toggle("dense", times.length > width);
-  inner.querySelector(".marks").classList.toggle("dense", data.events.length * 8 > width);
+  [inner.querySelector(".marks"), one(".legend")].forEach((node) =>
+    node.classList.toggle("dense", data.events.length * 8 > width));
   const below = one(".matrix .ticks");
   if (below) axis(below, square.clientWidth, 60);
 }

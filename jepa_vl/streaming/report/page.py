@@ -21,6 +21,7 @@ from jepa_vl.streaming.report.similarity import VIRIDIS, extent, limits, picture
 from jepa_vl.use.clock import clock
 
 COLOURS = 7  # of segments, --c0 to --c6 in page.css
+TOUCHING = 1e-3  # seconds between segments that follow each other, up to rounding
 OUTLINES = 150  # segments that can still be told apart in the matrix
 
 
@@ -104,6 +105,7 @@ def _page(
         score=line(shares, known, height=height),
         threshold=line(shares, held, height=height),
         bands="\n".join(_band(e, colours[e.text], start, end) for e in events),
+        runs="\n".join(_run(run, start, end) for run in _runs(events)),
         # what looks at the whole video first decides everything at its end: lines to there say nothing
         wait_class="none" if len(events) > 1 and len({e.decided for e in events}) == 1 else "",
         marks="\n".join(_mark(e, start, end) for e in events),
@@ -138,12 +140,32 @@ def _percent(second: float, start: float, end: float) -> str:
     return f"{100 * min(max((second - start) / (end - start), 0), 1):.4f}%"
 
 
+def _stretch(first: float, last: float, start: float, end: float) -> str:
+    """Return the style of what stands for these seconds on the time axis."""
+    width = (min(last, end) - max(first, start)) / (end - start)
+    return f"left:{_percent(first, start, end)};width:{100 * max(width, 0):.4f}%"
+
+
 def _band(event: Event, colour: int, start: float, end: float) -> str:
-    width = (min(event.end, end) - max(event.start, start)) / (end - start)
-    return (
-        f'<div class="band c{colour}" style="left:{_percent(event.start, start, end)};'
-        f'width:{100 * max(width, 0):.4f}%"><span>{escape(event.text)}</span></div>'
-    )
+    return f'<div class="band c{colour}" style="{_stretch(event.start, event.end, start, end)}"></div>'
+
+
+def _runs(events: Sequence[Event]) -> list[list[Event]]:
+    """Return stretches of segments that follow each other with one text: it is shown once."""
+    runs: list[list[Event]] = []
+    for event in events:
+        last = runs[-1][-1] if runs else None
+        if last is not None and last.text == event.text and event.start <= last.end + TOUCHING:
+            runs[-1].append(event)
+        else:
+            runs.append([event])
+    return runs
+
+
+def _run(events: Sequence[Event], start: float, end: float) -> str:
+    style = _stretch(events[0].start, events[-1].end, start, end)
+    crowded = " crowded" if len(events) > 1 else ""  # edges of segments lie behind the text
+    return f'<div class="run{crowded}" style="{style}"><span>{escape(events[0].text)}</span></div>'
 
 
 def _mark(event: Event, start: float, end: float) -> str:
@@ -168,7 +190,7 @@ def _matrix(stream: EmbeddingStream, events: Sequence[Event], start: float, end:
     outlines = ""
     if len(events) <= OUTLINES:
         outlines = "".join(_square(event, start, end) for event in events)
-    about = "squares: the segments" if outlines else "more segments than could be drawn here"
+    about = "squares: the segments" if outlines else "too many segments to outline"
     return f"""\
 <div class="square">
 <img alt="cosine similarity of all pairs of windows" style="{place}" src="data:image/png;base64,{data}">

@@ -52,14 +52,20 @@ def test_a_frame_that_windows_share_is_encoded_once_and_forgotten(colour_model: 
     assert seen == [120, 59 * 4]  # each frame once, or once for each window
 
 
-def test_frames_after_a_window_change_no_embedding_before_them(colour_model: Make) -> None:
-    model = colour_model()
+@pytest.mark.parametrize("per_frame", [True, False])
+@pytest.mark.parametrize("size", [1, 4, 19])
+def test_frames_after_a_window_change_no_embedding_before_them(
+    per_frame: bool, size: int, colour_model: Make
+) -> None:
+    model = colour_model(per_frame=per_frame)
     past = noise(5)
     embedded = []
     for seed in (1, 2):
         future = [(5 + t, frame) for t, frame in noise(5, seed=seed)]
         encoder = WindowEncoder(model, "", Tally())
-        embedded.append(encoder.embed(windows_of(model, past + future)))
+        windows = windows_of(model, past + future)
+        several = [windows[i : i + size] for i in range(0, len(windows), size)]
+        embedded.append(np.concatenate([encoder.embed(each) for each in several]))
     before = 9  # windows that end by second 5
     assert np.array_equal(embedded[0][:before], embedded[1][:before])
     assert not np.allclose(embedded[0][before:], embedded[1][before:])

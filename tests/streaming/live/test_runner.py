@@ -15,8 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 import jepa_vl
+from jepa_vl.decoders.nearest import NearestText
 from jepa_vl.errors import RecipeError, UserError
-from jepa_vl.streaming.base import Decode, Follower, OnlinePolicy
+from jepa_vl.streaming.base import Decode, Follower, OnlinePolicy, Policy
+from jepa_vl.streaming.live.source import Picture, Source, open_source
+from jepa_vl.streaming.policies.random import RandomPolicy
 from jepa_vl.streaming.policies.selective import SelectivePolicy
 from jepa_vl.streaming.policies.uniform import UniformPolicy
 from jepa_vl.use.model import Model
@@ -118,6 +121,14 @@ def test_a_policy_that_wants_the_whole_video_gets_it(colour_model: Make, coloure
     assert len(run.embedded()) == 19
 
 
+@pytest.mark.parametrize("policy", [RandomPolicy(), UniformPolicy(pooled=True)], ids=lambda p: p.label)
+def test_what_is_decided_of_the_whole_video_says_when_it_was_there(
+    policy: Policy, colour_model: Make, coloured: Frames
+) -> None:
+    events = list(jepa_vl.stream(colour_model(), coloured(SHOWN), policy=policy, rate=0.3))
+    assert all(event.decided == 10.0 and event.latency > 10 - event.time for event in events)
+
+
 def test_the_default_policy_holds_the_rate(colour_model: Make, coloured: Frames) -> None:
     shown = [(colour, 10) for _ in range(40) for colour in ("red", "green", "blue", "black")]
     run = jepa_vl.stream(colour_model(), coloured(shown), rate=0.2)
@@ -143,6 +154,8 @@ def test_what_cannot_be_is_refused_in_one_message(colour_model: Make, coloured: 
         jepa_vl.stream(model, coloured(SHOWN), threshold=1.0, policy="uniform")
     with pytest.raises(RecipeError, match="selective"):
         jepa_vl.stream(model, coloured(SHOWN), policy="selectve")
+    with pytest.raises(RecipeError, match="at annotations, and a video has none"):
+        jepa_vl.stream(model, coloured(SHOWN), policy="oracle")
     with pytest.raises(RecipeError, match="is live; choose online or uniform"):
         jepa_vl.stream(model, coloured(SHOWN), policy="selective", live=True)
     model.objective.abilities = frozenset({"embed", "score"})
@@ -167,6 +180,43 @@ def test_a_live_stream_that_is_too_fast_is_followed_with_what_was_skipped_counte
     assert run.tally.windows + run.tally.behind == 199
     assert events[-1].time > 98  # it is at the end when the stream is
     assert [e.time for e in events] == sorted(e.time for e in events)
+
+
+class Slow(Source):
+    """Says no length, as a pipe, and gives nothing more until something was said of what it gave."""
+
+    name, blocking = "slow", True
+
+    def __init__(self, frames: Iterator[tuple[float, Any]]) -> None:
+        super().__init__()
+        self.said = threading.Event()
+        self._pictures = iter(open_source(frames))
+
+    def __iter__(self) -> Iterator[Picture]:
+        for picture in self._pictures:
+            if picture.time == 2.5:
+                assert self.said.wait(5), "it waits for more windows than there are"
+            yield picture
+
+
+def test_what_comes_slowly_is_told_before_there_are_as_many_windows_as_could_be_encoded_at_once(
+    colour_model: Make, coloured: Frames
+) -> None:
+    source = Slow(coloured(SHOWN))
+    run = jepa_vl.stream(colour_model(), source, policy=WhenNew())
+    assert next(run).text == "red"
+    source.said.set()
+    assert [event.text for event in run] == ["green", "blue"]
+    assert run.tally.behind == 0
+
+
+def test_a_decoder_that_knows_no_text_is_refused_at_once(colour_model: Make, coloured: Frames) -> None:
+    model = colour_model()
+    decoder = model.objective.decoder = NearestText()
+    with pytest.raises(UserError, match="empty bank"):
+        jepa_vl.stream(model, coloured(SHOWN))
+    assert jepa_vl.stream(model, coloured(SHOWN), texts=["red"]).tally.windows == 0
+    assert decoder.texts == ["red"]
 
 
 def test_a_live_stream_that_stalls_ends_with_an_error(colour_model: Make, coloured: Frames) -> None:

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from jepa_vl.errors import UserError
+from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.streaming.live.source import Source, open_source
 from jepa_vl.vision.base import Preprocessing
 
@@ -136,6 +136,12 @@ def test_a_camera_that_is_not_there_is_an_error_that_names_it(monkeypatch: pytes
         open_source("camera:77")
 
 
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_timeout_that_is_no_time_is_refused(timeout: float) -> None:
+    with pytest.raises(RecipeError, match="timeout"):
+        open_source("walk.mp4", timeout=timeout)
+
+
 def test_an_iterator_that_yields_something_else_is_refused() -> None:
     with pytest.raises(UserError, match=r"pairs \(seconds, frame\), found a ndarray"):
         list(open_source([np.zeros((4, 4, 3))]))  # type: ignore[list-item]
@@ -192,3 +198,22 @@ def test_a_pipe_is_read_as_it_is_filled(write_video: Write, tmp_path: Path) -> N
     source = open_source(pipe)
     assert source.blocking
     assert [colour for _, colour in colours(source)] == [RED] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("begun", [False, True], ids=["nobody writes", "a header and no more"])
+def test_a_pipe_that_stalls_before_its_first_frame_is_an_error(
+    begun: bool, write_video: Write, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe.mkv"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) if begun else None  # so that it can be written to
+    writer = os.open(pipe, os.O_WRONLY) if begun else None
+    if writer is not None:
+        os.write(writer, write_video(tmp_path / "a.mkv", [("red", 4)]).read_bytes()[:200])
+    with pytest.raises(UserError, match=r"pipe\.mkv' stalled: nothing came for"):
+        open_source(pipe, timeout=0.3)
+    # let the thread that waits go
+    os.close(os.open(pipe, os.O_WRONLY) if writer is None else writer)
+    if reader is not None:
+        os.close(reader)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -129,7 +130,10 @@ def test_only_frames_that_a_window_wants_are_resized() -> None:
     assert len(resized) == len(set(resized)) == 40  # four a second
 
 
-@pytest.mark.parametrize(("window", "stride"), [(0, 0.5), (1, 0), (1, 1.5), (float("nan"), 0.5)])
-def test_windows_with_gaps_between_them_are_refused(window: float, stride: float) -> None:
+@pytest.mark.parametrize(
+    ("window", "stride"),
+    [(0, 0.5), (1, 0), (1, 1.5), (math.nan, 0.5), (1, math.nan), (math.inf, 0.5), (1, 1e-9)],
+)
+def test_windows_with_gaps_between_them_or_without_end_are_refused(window: float, stride: float) -> None:
     with pytest.raises(RecipeError, match="in no window"):
         check_windows(window, stride)

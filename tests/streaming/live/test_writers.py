@@ -95,3 +95,5 @@ def test_unknown_endings_and_missing_folders_are_refused_before_anything_is_comp
         check_outputs([tmp_path / "a.txt"])
     with pytest.raises(RecipeError, match="there is no folder"):
         check_outputs([tmp_path / "b" / "a.srt"])
+    with pytest.raises(RecipeError, match=r"a\.srt: the file is given twice"):
+        check_outputs([tmp_path / "a.srt", tmp_path / "a.vtt", tmp_path / ".." / tmp_path.name / "a.srt"])

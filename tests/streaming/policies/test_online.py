@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +17,9 @@ from jepa_vl.streaming.policies.online import TriggeredPolicy
 from jepa_vl.streaming.policies.uniform import UniformPolicy
 from jepa_vl.streaming.triggers.drift import DriftTrigger
 from jepa_vl.streaming.triggers.variance import VarianceTrigger
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 Make = Callable[..., tuple[EmbeddingStream, np.ndarray]]
 RATES = [0.05, 0.1, 0.35, 0.6, 1.0]
@@ -153,6 +160,42 @@ def test_what_is_kept_of_a_stream_does_not_grow(make_stream: Make) -> None:
     assert max(sizes) - min(sizes) < 1000
 
 
+def lines_of(call: Callable[[], object]) -> int:
+    """Lines of Python that a call runs: what it takes, without a clock."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> TraceFunction:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("trigger", names("triggers"))
+def test_a_step_late_in_a_stream_runs_no_more_than_an_early_one(make_stream: Make, trigger: str) -> None:
+    stream = make_stream(seconds=300, events=40)[0]
+    policy = TriggeredPolicy(trigger=get("triggers", trigger)(), embedding="since_decode", max_silence=60.0)
+    follower = policy.start(rate=0.2, window=1.0, stride=0.5)
+    most = []
+    for turn in range(8):
+        pairs = zip(300 * turn + stream.times, stream.embeddings, strict=True)
+        steps = [partial(follower.push, float(time), embedding) for time, embedding in pairs]
+        if turn in (1, 7):
+            most.append(max(lines_of(step) for step in steps))
+        else:
+            for step in steps:
+                step()
+    assert most[0] > 10
+    assert most[1] <= most[0] + 5  # another branch
+
+
 def test_what_is_not_a_number_is_refused_with_its_second() -> None:
     follower = TriggeredPolicy().start(rate=0.2, window=1.0, stride=0.5)
     with pytest.raises(UserError, match=r"the window at 7\.50 s holds NaN or infinity"):
@@ -164,6 +207,13 @@ def test_settings_that_cannot_be_are_refused() -> None:
         TriggeredPolicy().start(rate=None, window=1.0, stride=0.5)
     with pytest.raises(RecipeError, match=r"max_silence \(1 s\) must be longer than min_gap \(2 s\)"):
         TriggeredPolicy(min_gap=2.0, max_silence=1.0)
+
+
+@pytest.mark.parametrize("name", ["threshold", "min_gap", "settle"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_numbers_that_would_never_or_always_decode_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(RecipeError, match=rf"{name} is .*; expected a number of at least 0"):
+        TriggeredPolicy(**{name: value})
 
 
 def test_the_label_names_the_trigger_and_what_was_changed() -> None:

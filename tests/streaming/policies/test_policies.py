@@ -100,6 +100,25 @@ def test_a_causal_policy_decides_the_same_whatever_comes_later(make_stream: Make
     assert before == after
 
 
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.label)
+def test_a_stream_that_is_joined_late_is_decided_as_if_it_began_at_nothing(
+    make_stream: Make, policy: Policy
+) -> None:
+    stream, late = make_stream(seconds=60, events=6)[0], 86_400.0
+    joined = replace(
+        stream,
+        times=stream.times + late,
+        duration=stream.duration + late,
+        events=tuple(second + late for second in stream.events),
+    )
+    for rate in (0.05, 0.3):
+        before, after = policy.decide(stream, rate), policy.decide(joined, rate)
+        moments = [np.array([[d.at, d.decided, d.start, d.end] for d in each]) for each in (before, after)]
+        np.testing.assert_allclose(moments[1] - late, moments[0], atol=1e-6)
+        for a, b in zip(before, after, strict=True):
+            np.testing.assert_array_equal(a.embedding, b.embedding)
+
+
 def test_labels_tell_settings_apart() -> None:
     assert len({p.label for p in POLICIES}) == len(POLICIES)
 
