@@ -10,7 +10,7 @@ from pathlib import Path
 from jepa_vl.data.clips import Clip
 from jepa_vl.data.content import content_hashes
 from jepa_vl.data.records import Record, read_records
-from jepa_vl.errors import ManifestError, RecipeError, did_you_mean
+from jepa_vl.errors import ManifestError
 
 
 class Catalogue:
@@ -64,24 +64,6 @@ class Catalogue:
     def clips(self, records: Iterable[Record]) -> list[Clip]:
         """Return the clip of each record."""
         return [Clip.of(record, self.content[record.path]) for record in records]
-
-    def check_splits(self, names: Iterable[str], key: str, off: str) -> None:
-        """Refuse split names that no sample has.
-
-        Args:
-            names: Splits that the recipe wants.
-            key: The recipe's key, for the message.
-            off: What to set it to where there is no such split.
-
-        Raises:
-            RecipeError: Names the nearest split.
-        """
-        for name in names:
-            if name not in self.splits:
-                raise RecipeError(
-                    f"data.{key} names the split '{name}', of which there is no sample in {self.files}; "
-                    f"{did_you_mean(name, self.splits)} ({off})"
-                )
 
 
 def _check_unique(records: Sequence[Record]) -> None:

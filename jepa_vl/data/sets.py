@@ -7,19 +7,16 @@ from dataclasses import dataclass
 
 import torch
 
-from jepa_vl.data.base import SINGLE_FRAME
 from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.data.clips import Clip, ManifestSet
 from jepa_vl.data.encode import build_cache
 from jepa_vl.data.feature_cache import FeatureCache, cache_key, open_cache
 from jepa_vl.data.reading import bad_media, check_media, refuse_unreadable
 from jepa_vl.data.records import Record
+from jepa_vl.data.splits import SUFFIX, TRAIN
 from jepa_vl.data.subset import drawn
 from jepa_vl.errors import ManifestError, did_you_mean
 from jepa_vl.vision.base import VisionEncoder
-
-TRAIN = "train"
-SUFFIX = f"/{SINGLE_FRAME}"
 
 
 @dataclass
