@@ -56,10 +56,10 @@ def split_argv(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         "prepare",
-        "Make litdata shards of the clips of a manifest, or of a recipe's data: pictures, decoded and resized\n"
-        "once, or (--features) the tokens of the recipe's frozen vision encoder. A clip is stored once, however\n"
-        "many samples show it. Run it again to go on after it was stopped. The data module `shards` reads the\n"
-        "result. Any key of the recipe may be given: --data.train_clips 100 --trainer.devices 8.",
+        "Make litdata shards of the clips of a manifest, or of a recipe's data: pictures, decoded and\n"
+        "resized once, or (--features) the tokens of the recipe's frozen vision encoder. A clip is stored\n"
+        "once, however many samples show it. Run it again to go on after it was stopped. The data module\n"
+        "`shards` reads the result. Any key of the recipe may be given: --data.train_clips 100.",
         examples=(
             "jepa-vl prepare --config recipes/quickstart.yaml --output shards/frames",
             "jepa-vl prepare --config recipes/quickstart.yaml --features --output s3://bucket/features",
