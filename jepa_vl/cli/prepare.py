@@ -11,7 +11,8 @@ from jepa_vl.errors import RecipeError
 
 #: What belongs to the recipe, and not to this verb.
 _RECIPE = re.compile(
-    r"-c|--config(=.*)?|--(plugins|seed_everything)(=.*)?|--[A-Za-z_]\w*\.[\w.]+(=.*)?", re.DOTALL
+    r"-c|--(config|plugins|seed_everything|objective|data|trainer)(=.*)?|--[A-Za-z_]\w*\.[\w.]+(=.*)?",
+    re.DOTALL,
 )
 
 
@@ -102,6 +103,7 @@ def _check(options: argparse.Namespace, recipe: Sequence[str]) -> None:
     problems = {
         "--output is missing; expected a folder or s3://bucket/prefix": options.output is None,
         "--sheet goes with --inspect": options.sheet is not None,
+        "keys of a recipe need one (--config)": bool(recipe) and not described,
         "give a MANIFEST, or a recipe by --config": not described and not options.manifest,
         "--features needs a recipe (--config), whose vision encoder it runs": options.features
         and not described,

@@ -20,17 +20,17 @@ class NearShuffle:
     """
 
     def __init__(self, shard_of: Sequence[int], width: int) -> None:
-        self.shard_of = torch.as_tensor(shard_of, dtype=torch.long)
+        self.shard_of = list(shard_of)
         self.width = width
-        self._shards = int(self.shard_of.max()) + 1 if len(self.shard_of) else 0
+        self._numbers = torch.as_tensor(self.shard_of, dtype=torch.long)
 
     def permuted(self, rows: Sequence[int], generator: torch.Generator) -> list[int]:
         """Return the rows in an order that the generator alone decides."""
         taken = torch.as_tensor(rows, dtype=torch.long)
-        places = torch.randperm(self._shards, generator=generator)
+        places = torch.randperm(max(self.shard_of, default=-1) + 1, generator=generator)
         within = torch.rand(len(taken), generator=generator, dtype=torch.float64) * self.width
-        return taken[torch.argsort(places[self.shard_of[taken]] + within, stable=True)].tolist()
+        return taken[torch.argsort(places[self._numbers[taken]] + within, stable=True)].tolist()
 
     def dealt(self, rows: Sequence[int]) -> list[int]:
         """Return the rows of a global batch by shard: processes that take equal parts share few shards."""
-        return sorted(rows, key=lambda row: (int(self.shard_of[row]), row))
+        return sorted(rows, key=lambda row: (self.shard_of[row], row))
