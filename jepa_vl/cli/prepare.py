@@ -29,6 +29,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     options = parser.parse_args(own)
     if options.inspect is not None:
+        if recipe or options.manifest or options.output is not None:
+            raise RecipeError("jepa-vl prepare: --inspect takes a PLACE and --sheet, and nothing else")
         from jepa_vl.cli.inspection import inspect
 
         return inspect(options.inspect, options.sheet)

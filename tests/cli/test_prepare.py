@@ -145,6 +145,7 @@ def test_inspect_shows_counts_and_draws_a_sheet(tiny: Path, jepa_vl: Command, ar
         ),
         ((*FEATURES, "--output", "x", "--pool", "3"), "pool 3 does not divide the 2 × 2 tokens"),
         ((*PICTURES, "--output", "x", "--sheet", "y"), "--sheet goes with --inspect"),
+        ((*PICTURES, "--inspect", "x"), "--inspect takes a PLACE and --sheet, and nothing else"),
     ],
 )
 def test_a_wrong_command_is_one_message(

@@ -26,8 +26,14 @@ def stamped(plan: Plan, parts: Sequence[bytes]) -> tuple[bytes, ...]:
     return (plan.identity + _CHECK.pack(_checksum(parts)), *parts)
 
 
-def opened(plan: Plan, item: Sequence[Content], where: str) -> list[Content]:
+def opened(plan: Plan, item: Sequence[Content], where: str, *, check: bool = True) -> list[Content]:
     """Return the parts of an item.
+
+    Args:
+        plan: Of the set.
+        item: What litdata read.
+        where: The item, for messages.
+        check: Whether to compare the checksum; which set it is of is looked at in any case.
 
     Raises:
         UserError: It belongs to another set, or is damaged.
@@ -36,7 +42,7 @@ def opened(plan: Plan, item: Sequence[Content], where: str) -> list[Content]:
     stamp = bytes(stamp)
     if stamp[:IDENTITY_BYTES] != plan.identity:
         raise UserError(f"{where}: it belongs to another prepared set; prepare the data anew")
-    if stamp[IDENTITY_BYTES:] != _CHECK.pack(_checksum(parts)):
+    if check and stamp[IDENTITY_BYTES:] != _CHECK.pack(_checksum(parts)):
         raise UserError(f"{where}: it is damaged (its checksum differs); prepare the data anew")
     return parts
 

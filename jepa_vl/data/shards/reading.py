@@ -30,6 +30,8 @@ RETRIES = 3  # a copy may be removed between two steps, to make room for another
 class ShardReader:
     """The clips and samples of a prepared set. Cheap to pickle: each process opens the files itself.
 
+    A clip's checksum is compared when a process reads it for the first time.
+
     Args:
         place: Folder or URL.
         options: What the client of an object storage is given besides the environment.
@@ -46,6 +48,7 @@ class ShardReader:
         self.prepared: Prepared = read_prepared(self.store)
         self.cache_limit = cache_limit
         self._starts = [0, *itertools.accumulate(shard.rows for shard in self.prepared.shards)]
+        self._checked = bytearray(self._starts[-1])
         self._data: StreamingDataset | None = None
         self._process = 0
 
@@ -126,7 +129,10 @@ class ShardReader:
             if self._copies is not None:
                 self._copies.get(shard.file)
             try:
-                return opened(self.prepared.plan, self._opened()[index], where)
+                item = self._opened()[index]
+                parts = opened(self.prepared.plan, item, where, check=not self._checked[row])
+                self._checked[row] = True
+                return parts
             except (ChunkWaitTimeoutError, FileNotFoundError) as error:
                 if self._copies is None or not left:
                     raise UserError(
