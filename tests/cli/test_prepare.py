@@ -32,20 +32,10 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_words_of_the_recipe_are_told_from_the_verb_s() -> None:
-    words = [
-        "m.jsonl",
-        "--config",
-        "r.yaml",
-        "--features",
-        "--data.seed=3",
-        "--output",
-        "x",
-        "--workers",
-        "2",
-    ]
+    words = ["m.jsonl", "--config", "r.yaml", "--features", "--data.seed=3", "--output", "x"]
     more = ["--trainer.devices", "2", "-c", "s.yaml", "--plugins", "p.py", "--seed_everything", "5"]
     own, recipe = split_argv([*words, *more])
-    assert own == ["m.jsonl", "--features", "--output", "x", "--pool", "2"]
+    assert own == ["m.jsonl", "--features", "--output", "x"]
     assert recipe == ["--config", "r.yaml", "--data.seed=3", *more]
 
 
