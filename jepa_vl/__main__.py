@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "run a suite of benchmarks on several models; writes one table",
     "compare": "train arms that differ in named keys only, with several seeds; writes one report",
     "convert": "turn a benchmark's official annotation files into a manifest",
+    "prepare": "make shards of a manifest's clips, to stream frames or frozen features from",
     "embed": "embed videos as vectors",
     "classify": "choose the class that a video shows",
     "ask": "answer a question about a video by one of several candidates",
@@ -93,6 +94,10 @@ def _dispatch(words: list[str]) -> int:
         from jepa_vl.cli.convert import main as convert
 
         return convert(rest)
+    if verb == "prepare":
+        from jepa_vl.cli.prepare import main as prepare
+
+        return prepare(rest)
     if verb in ("embed", "classify", "ask", "caption", "export"):
         from jepa_vl.cli.use import main as use
 

@@ -38,11 +38,14 @@ class BadMedia:
         return self.flags.nonzero().flatten().tolist()
 
 
-def too_many_bad(messages: Sequence[str], count: int, limit: int) -> UserError:
-    """Return the error of a data set with more unreadable media than the recipe allows."""
+LIMIT = "'max_bad_media' of the recipe's data"
+
+
+def too_many_bad(messages: Sequence[str], count: int, limit: int, *, key: str = LIMIT) -> UserError:
+    """Return the error of a data set with more unreadable media than ``key`` allows."""
     more = [f"and {count - SHOWN} more"] if len(messages) > SHOWN else []
     if limit == 0:
-        head = f"{count} clip(s) cannot be read; 'max_bad_media' of the recipe's data allows none"
+        head = f"{count} clip(s) cannot be read; {key} allows none"
     else:
-        head = f"{count} clips cannot be read; 'max_bad_media' of the recipe's data allows {limit}"
+        head = f"{count} clips cannot be read; {key} allows {limit}"
     return UserError("\n  ".join([head, *messages[:SHOWN], *more]))

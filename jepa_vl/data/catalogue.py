@@ -10,7 +10,7 @@ from pathlib import Path
 from jepa_vl.data.clips import Clip
 from jepa_vl.data.content import content_hashes
 from jepa_vl.data.records import Record, read_records
-from jepa_vl.errors import ManifestError, RecipeError, did_you_mean
+from jepa_vl.errors import ManifestError
 
 
 class Catalogue:
@@ -27,8 +27,8 @@ class Catalogue:
     def __init__(self, manifests: Sequence[Path], *, root: str | Path | None = None) -> None:
         self.manifests = list(manifests)
         self.records = [record for path in manifests for record in read_records(path, root=root)]
-        _check_unique(self.records)
-        _check_episodes(self.records)
+        check_unique(self.records)
+        check_episodes(self.records)
         self.splits: dict[str, list[Record]] = {}
         for record in self.records:
             self.splits.setdefault(record.sample.split, []).append(record)
@@ -61,30 +61,33 @@ class Catalogue:
         """Whether a split has something to see; texts have not."""
         return any(record.path for record in self.splits.get(split, ()))
 
+    def is_seen(self, split: str) -> bool:
+        """Whether a split is of media; of texts alone otherwise.
+
+        Raises:
+            ManifestError: Some of its samples have media and some have none.
+        """
+        records = self.splits.get(split, [])
+        seen = [record for record in records if record.path]
+        if seen and len(seen) < len(records):
+            text = next(record for record in records if not record.path)
+            raise ManifestError(
+                f"{text.where}: field 'media' is empty, and {seen[0].where} of the same split "
+                f"'{split}' has media; put texts in a split of their own"
+            )
+        return bool(seen)
+
     def clips(self, records: Iterable[Record]) -> list[Clip]:
         """Return the clip of each record."""
         return [Clip.of(record, self.content[record.path]) for record in records]
 
-    def check_splits(self, names: Iterable[str], key: str, off: str) -> None:
-        """Refuse split names that no sample has.
 
-        Args:
-            names: Splits that the recipe wants.
-            key: The recipe's key, for the message.
-            off: What to set it to where there is no such split.
+def check_unique(records: Sequence[Record]) -> None:
+    """Refuse an id that stands twice.
 
-        Raises:
-            RecipeError: Names the nearest split.
-        """
-        for name in names:
-            if name not in self.splits:
-                raise RecipeError(
-                    f"data.{key} names the split '{name}', of which there is no sample in {self.files}; "
-                    f"{did_you_mean(name, self.splits)} ({off})"
-                )
-
-
-def _check_unique(records: Sequence[Record]) -> None:
+    Raises:
+        ManifestError: Names both places.
+    """
     where: dict[str, str] = {}
     for record in records:
         if record.sample.id in where:
@@ -95,8 +98,12 @@ def _check_unique(records: Sequence[Record]) -> None:
         where[record.sample.id] = record.where
 
 
-def _check_episodes(records: Sequence[Record]) -> None:
-    """What happened in one episode would give the answer away in another split."""
+def check_episodes(records: Sequence[Record]) -> None:
+    """Refuse an episode in two splits: what happened in it would give the answer away.
+
+    Raises:
+        ManifestError: Names both places.
+    """
     first: dict[str, Record] = {}
     for record in records:
         episode = record.sample.episode

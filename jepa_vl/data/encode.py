@@ -119,7 +119,7 @@ def _encode(
                 tokens = encoder(video).to("cpu", getattr(torch, layout.dtype))  # [b, N, D]
             finite = tokens.isfinite().flatten(1).all(1).tolist()
             if not all(finite):
-                raise _not_finite(
+                raise not_finite(
                     [clip for (clip, _), ok in zip(good, finite, strict=True) if not ok], layout.dtype
                 )
             for (clip, _), row in zip(good, tokens, strict=True):
@@ -137,9 +137,11 @@ def _token_shape(encoder: VisionEncoder) -> tuple[int, int]:
     return time_ * height * width, encoder.dim
 
 
-def _not_finite(clips: Sequence[Clip], dtype: str) -> NotFiniteError:
+def not_finite(clips: Sequence[Clip], dtype: str) -> NotFiniteError:
+    """Return the error of clips of which an encoder gives tokens that are not finite."""
     named = ", ".join(clip.owner for clip in clips[:SHOWN]) + (", …" if len(clips) > SHOWN else "")
-    advice = "; 'cache_dtype: float32' of the recipe's data has more range" if dtype == "float16" else ""
+    wider = "; 'cache_dtype: float32' of the recipe's data (prepare: --dtype float32) has more range"
+    advice = wider if dtype == "float16" else ""
     return NotFiniteError(f"the vision encoder gives NaN or infinity ({dtype}) for {named}{advice}")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from jepa_vl.data.near import NearShuffle
 from jepa_vl.errors import UserError
 from jepa_vl.sample import Batch, Item
 
@@ -18,7 +19,8 @@ class ShuffledSampler(DistributedSampler[Any]):
 
     The data set is shuffled anew for each pass; rows that do not fill a global batch are dropped. Of
     each global batch process r of W takes rows r, r+W, r+2W, …, so that W processes with batches of B
-    see the same global batches as one process with batches of W·B.
+    see the same global batches as one process with batches of W·B. Where samples are shuffled among near
+    ones, the rows of a global batch are dealt out by shard instead.
 
     (A `DistributedSampler`, so that Lightning leaves it as it is.)
 
@@ -28,12 +30,22 @@ class ShuffledSampler(DistributedSampler[Any]):
         seed: Of the order.
         rank: r.
         world_size: W.
+        near: How samples are shuffled among near ones only; None to shuffle all.
 
     Raises:
         UserError: There are fewer samples than one global batch takes.
     """
 
-    def __init__(self, size: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        near: NearShuffle | None = None,
+    ) -> None:
         if size < batch_size * world_size:
             raise UserError(
                 f"data.batch_size {batch_size} × {world_size} process(es) takes {batch_size * world_size} "
@@ -41,6 +53,7 @@ class ShuffledSampler(DistributedSampler[Any]):
             )
         self.size, self.batch_size, self.seed = size, batch_size, seed
         self.rank, self.num_replicas = rank, world_size
+        self.near = near
         self.batches_per_epoch = size // (batch_size * world_size)
         self.position = 0  # in batches, since the beginning of the training
 
@@ -57,7 +70,7 @@ class ShuffledSampler(DistributedSampler[Any]):
             epoch, at = divmod(batch, self.batches_per_epoch)
             if epoch != order_of:
                 order, order_of = self._order(epoch), epoch
-            yield from order[at * rows : (at + 1) * rows][self.rank :: self.num_replicas]
+            yield from self._own(order[at * rows : (at + 1) * rows])
 
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: the order goes on from ``position``, whatever Lightning takes for an epoch."""
@@ -66,11 +79,23 @@ class ShuffledSampler(DistributedSampler[Any]):
     def order(self) -> dict[str, int | str]:
         """What the order depends on."""
         rows = self.batch_size * self.num_replicas
-        return {"seed": self.seed, "samples": self.size, "global batch": rows}
+        found: dict[str, int | str] = {"seed": self.seed, "samples": self.size, "global batch": rows}
+        return found if self.near is None else {**found, "shards mixed": self.near.width}
+
+    def _own(self, rows: list[int]) -> list[int]:
+        """Return this process's part of a global batch."""
+        if self.near is None:
+            return rows[self.rank :: self.num_replicas]
+        return self.near.dealt(rows)[self.rank * self.batch_size : (self.rank + 1) * self.batch_size]
+
+    def _permuted(self, rows: Sequence[int], generator: torch.Generator) -> list[int]:
+        if self.near is not None:
+            return self.near.permuted(rows, generator)
+        return [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]
 
     def _order(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return torch.randperm(self.size, generator=generator).tolist()
+        return self._permuted(range(self.size), generator)
 
 
 class BatchLoader(DataLoader[Any]):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 
 from jepa_vl.data.loader import ShuffledSampler
+from jepa_vl.data.near import NearShuffle
 from jepa_vl.errors import RecipeError, did_you_mean
 from jepa_vl.sample import Sample
 
@@ -59,6 +60,7 @@ class MixtureSampler(ShuffledSampler):
         seed: Of the order.
         rank: This process.
         world_size: Number of processes.
+        near: How the samples of a component are shuffled among near ones only; None to shuffle all.
 
     Raises:
         UserError: There are fewer samples than one global batch takes.
@@ -74,9 +76,10 @@ class MixtureSampler(ShuffledSampler):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        near: NearShuffle | None = None,
     ) -> None:
         size = sum(len(pool) for pool in pools.values())
-        super().__init__(size, batch_size=batch_size, seed=seed, rank=rank, world_size=world_size)
+        super().__init__(size, batch_size=batch_size, seed=seed, rank=rank, world_size=world_size, near=near)
         rows = batch_size * world_size
         if rows < len(pools):
             raise RecipeError(
@@ -93,7 +96,7 @@ class MixtureSampler(ShuffledSampler):
         """Yield the positions of as many batches as one pass has, from ``position`` on."""
         first = self.position
         for batch in range(first, first + self.batches_per_epoch):
-            yield from self.rows(batch)[self.rank :: self.num_replicas]
+            yield from self._own(self.rows(batch))
 
     def rows(self, batch: int) -> list[int]:
         """Return the positions in global batch ``batch``, for all processes."""
@@ -125,6 +128,6 @@ class MixtureSampler(ShuffledSampler):
             if self._passes.get(name, (-1, []))[0] != turn:
                 number = self._names.index(name)
                 generator = torch.Generator().manual_seed((self.seed * 1_009 + number) * 1_000_003 + turn)
-                self._passes[name] = (turn, torch.randperm(len(pool), generator=generator).tolist())
-            found.append(pool[self._passes[name][1][place]])
+                self._passes[name] = (turn, self._permuted(pool, generator))
+            found.append(self._passes[name][1][place])
         return found

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from jepa_vl.cache import cache_dir
-from jepa_vl.data.bad_media import too_many_bad
+from jepa_vl.data.bad_media import LIMIT, too_many_bad
 from jepa_vl.data.clips import Clip
 from jepa_vl.data.content import EMPTY, MISSING
 from jepa_vl.data.progress import track
@@ -71,7 +71,12 @@ def read_clips(
 
 
 def refuse_unreadable(
-    clips: Sequence[Clip], content: Mapping[str, str], preprocessing: Preprocessing, *, limit: int
+    clips: Sequence[Clip],
+    content: Mapping[str, str],
+    preprocessing: Preprocessing,
+    *,
+    limit: int,
+    key: str = LIMIT,
 ) -> None:
     """Refuse, before anything is decoded, a set of which more media than ``limit`` are missing or empty.
 
@@ -88,7 +93,7 @@ def refuse_unreadable(
         except MediaError as error:
             messages.append(str(error))
     if len(messages) > limit:
-        raise too_many_bad(messages, len(messages), limit)
+        raise too_many_bad(messages, len(messages), limit, key=key)
 
 
 def check_media(

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from jepa_vl.data.base import SINGLE_FRAME
 from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.data.clips import Clip, ManifestSet
 from jepa_vl.data.encode import build_cache
 from jepa_vl.data.feature_cache import FeatureCache, cache_key, open_cache
 from jepa_vl.data.reading import bad_media, check_media, refuse_unreadable
 from jepa_vl.data.records import Record
+from jepa_vl.data.splits import SUFFIX, TRAIN
 from jepa_vl.data.subset import drawn
-from jepa_vl.errors import ManifestError, did_you_mean
+from jepa_vl.errors import did_you_mean
 from jepa_vl.vision.base import VisionEncoder
-
-TRAIN = "train"
-SUFFIX = f"/{SINGLE_FRAME}"
 
 
 @dataclass
@@ -50,8 +47,8 @@ class SetMaker:
         Raises:
             UserError: More media than allowed cannot be read, tokens are not finite, or the disk is full.
         """
-        records, clips, single = self._split(name)
-        encoder = self._encoder_for(records)
+        _, clips, single = self._split(name)
+        encoder = self._encoder_for(name.removesuffix(SUFFIX))
         if encoder is None:
             return
         first: dict[str, Clip] = {}
@@ -90,7 +87,7 @@ class SetMaker:
         `drawn` says which. Tokens come from the cache if `prepare` made one; media are decoded otherwise.
         """
         records, clips, single = self._split(name)
-        encoder = self._encoder_for(records)
+        encoder = self._encoder_for(name.removesuffix(SUFFIX))
         cache: FeatureCache | None = None
         reasons: Mapping[str, str] = {}
         if encoder is not None:
@@ -123,22 +120,15 @@ class SetMaker:
         records = self.catalogue.splits.get(split, [])
         return records, self.catalogue.clips(records), name.endswith(SUFFIX)
 
-    def _encoder_for(self, records: Sequence[Record]) -> VisionEncoder | None:
-        """Return what sees these records; None for texts.
+    def _encoder_for(self, split: str) -> VisionEncoder | None:
+        """Return what sees a split; None for texts.
 
         Raises:
-            ManifestError: Some of them have media and some have none.
+            ManifestError: Some of its samples have media and some have none.
         """
-        seen = [record for record in records if record.path]
-        if self.encoder is None or not seen:
-            return None if records else self.encoder
-        if len(seen) < len(records):
-            text = next(record for record in records if not record.path)
-            raise ManifestError(
-                f"{text.where}: field 'media' is empty, and {seen[0].where} of the same split "
-                f"'{text.sample.split}' has media; put texts in a split of their own"
-            )
-        return self.encoder
+        if split not in self.catalogue.splits:
+            return self.encoder
+        return self.encoder if self.encoder is not None and self.catalogue.is_seen(split) else None
 
     def _key(self, encoder: VisionEncoder, clips: list[Clip], single: bool) -> str:
         """Name of what is kept on disk about these clips and this encoder."""

@@ -34,7 +34,10 @@ GROUPS: dict[str, Group] = {
             "vision",
             ("vision_encoder",),
             "jepa_vl.vision.base:VisionEncoder",
-            {"hf_vision": "jepa_vl.vision.hf_vision:HFVision"},
+            {
+                "hf_vision": "jepa_vl.vision.hf_vision:HFVision",
+                "pooled": "jepa_vl.vision.pooled:PooledVision",
+            },
         ),
         Group(
             "predictors",
@@ -101,7 +104,10 @@ GROUPS: dict[str, Group] = {
             "data",
             ("data",),
             "jepa_vl.data.base:SampleData",
-            {"manifest": "jepa_vl.data.manifest:ManifestData"},
+            {
+                "manifest": "jepa_vl.data.manifest:ManifestData",
+                "shards": "jepa_vl.data.shards.data:ShardsData",
+            },
         ),
         Group(
             "tasks",

@@ -8,7 +8,7 @@ import pytest
 
 from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.data.records import write_manifest
-from jepa_vl.errors import ManifestError, RecipeError
+from jepa_vl.errors import ManifestError
 from jepa_vl.sample import Sample
 
 
@@ -42,14 +42,6 @@ def test_an_id_in_two_manifests_is_an_error_that_names_both(tmp_path: Path) -> N
 def test_an_episode_in_two_splits_is_a_leak_and_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"line 2: episode 'e' is in split 'test' here and in 'train'"):
         catalogue(tmp_path, [sample("a", episode="e"), sample("b", episode="e", split="test")])
-
-
-def test_an_unknown_split_names_the_key_and_the_nearest(tmp_path: Path) -> None:
-    made = catalogue(tmp_path, [sample("a"), sample("b", split="valid")])
-    with pytest.raises(
-        RecipeError, match=r"data\.val_split names the split 'val'.*did you mean 'valid'.*\(off\)"
-    ):
-        made.check_splits(["val"], "val_split", "off")
 
 
 def test_the_hash_follows_texts_and_media_and_nothing_else(tmp_path: Path, media: SimpleNamespace) -> None:
