@@ -32,7 +32,7 @@ def seconds_of(call: Callable[[Any], object], arguments: Sequence[Any], device: 
 def single_batches(objective: Objective, samples: SampleSet, positions: Sequence[int]) -> list[Batch]:
     """Return batches of one from frames, as a live stream has them: no cache, the encoder's work included.
 
-    None where frames are not to be had.
+    Samples whose frames are not to be had are passed over.
     """
     items = []
     for position in positions[: MEASURED + 1]:

@@ -45,12 +45,14 @@ def named_policy(policy: str | Policy, threshold: float | None) -> Policy:
         raise RecipeError(f"a threshold is for the policy 'online'; '{name}' takes a rate")
     if isinstance(policy, str):
         options = {} if threshold is None else {"threshold": threshold}
-        policy = registry.get("policies", policy)(**options)
-    if isinstance(policy, OraclePolicy):
+        made: Policy = registry.get("policies", policy)(**options)
+    else:
+        made = policy
+    if isinstance(made, OraclePolicy):
         raise RecipeError(
             "policy 'oracle' decodes at annotations, and a video has none; it is for the task streaming"
         )
-    return policy
+    return made
 
 
 def choose_policy(policy: str | Policy | None, threshold: float | None, *, embeds: bool) -> Policy:

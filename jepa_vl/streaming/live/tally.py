@@ -17,6 +17,7 @@ class Tally:
     """Counts of a run, up to now.
 
     Attributes:
+        device: On which the model computes; a phase on it has ended when it has.
         windows: Windows that were embedded, or looked at by a model that has no embeddings.
         decodes: Texts that were said.
         gaps: Windows in which no frame begins, which are passed over.

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from jepa_vl.errors import RecipeError
 from jepa_vl.streaming.base import Decode, EmbeddingStream, Policy
 from jepa_vl.streaming.policies.chosen import cells, decode_windows
 from jepa_vl.streaming.policies.coverage import coverage_of
@@ -32,14 +33,18 @@ class CoveragePolicy(Policy):
         seconds: To either side of a window, over which the mean is taken that it is compared with; the
             whole stream by default. Some 10 s where the background itself changes with time.
         pooled: Decode the mean direction, by the same weights, of the windows that a choice stands for.
+
+    Raises:
+        RecipeError: A number is out of its range.
     """
 
     causal = False
 
     def __init__(self, *, sharpness: float = 2.0, seconds: float | None = None, pooled: bool = False) -> None:
-        if sharpness < 0 or (seconds is not None and seconds <= 0):
-            raise ValueError(
-                f"sharpness must be 0 or more and seconds above 0, got {sharpness:g} and {seconds}"
+        if not sharpness >= 0 or (seconds is not None and not seconds > 0):
+            raise RecipeError(
+                f"policy 'coverage': sharpness is {sharpness:g} and seconds is {seconds}; expected 0 or "
+                "more, and above 0"
             )
         self.sharpness = sharpness
         self.seconds = seconds

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from jepa_vl.errors import RecipeError
+
 Vector = NDArray[np.float32]
 
 
@@ -35,11 +37,14 @@ class Smoothed:
 
     Args:
         weight: Of the newest embedding, in (0, 1]; 1 does not smooth.
+
+    Raises:
+        RecipeError: The weight is out of its range.
     """
 
     def __init__(self, weight: float) -> None:
         if not 0 < weight <= 1:
-            raise ValueError(f"smoothing is the newest embedding's weight, in (0, 1], got {weight:g}")
+            raise RecipeError(f"smoothing is the newest embedding's weight, in (0, 1], got {weight:g}")
         self.weight = weight
         self.mean: Vector | None = None
 

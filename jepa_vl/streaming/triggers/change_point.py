@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jepa_vl.errors import RecipeError
 from jepa_vl.streaming.triggers.base import Trigger, Vector, distance
 
 
@@ -21,11 +22,14 @@ class ChangePointTrigger(Trigger):
         memory: Windows over which the segment's mean is taken, at most; twice as many for the usual distance.
         slack: Share of the usual distance above it that is no change yet.
         fading: What is left of the sum a window later, from 0 to 1.
+
+    Raises:
+        RecipeError: A number is out of its range.
     """
 
     def __init__(self, *, memory: int = 20, slack: float = 0.5, fading: float = 0.8) -> None:
         if not (memory >= 1 and slack >= 0 and 0 <= fading <= 1):
-            raise ValueError(
+            raise RecipeError(
                 f"expected memory of 1 or more, slack of 0 or more and fading from 0 to 1, "
                 f"got {memory}, {slack:g}, {fading:g}"
             )

@@ -13,6 +13,9 @@ class DriftTrigger(Trigger):
 
     Args:
         smoothing: Weight of the newest embedding in the running mean; 1 does not smooth.
+
+    Raises:
+        RecipeError: The smoothing is out of its range.
     """
 
     def __init__(self, *, smoothing: float = 0.5) -> None:

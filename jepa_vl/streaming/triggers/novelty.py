@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from jepa_vl.errors import RecipeError
 from jepa_vl.streaming.triggers.base import Smoothed, Trigger, Vector, distance
 
 
@@ -21,11 +22,14 @@ class NoveltyTrigger(Trigger):
     Args:
         background: Windows over which the usual is averaged.
         smoothing: Weight of the newest embedding in the running mean; 1 does not smooth.
+
+    Raises:
+        RecipeError: A number is out of its range.
     """
 
     def __init__(self, *, background: int = 20, smoothing: float = 0.7) -> None:
         if background < 1:
-            raise ValueError(f"background is a number of windows, 1 or more, got {background}")
+            raise RecipeError(f"background is a number of windows, 1 or more, got {background}")
         self.background = background
         self.smoothing = smoothing
         self.reset()

@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 
+from jepa_vl.errors import RecipeError
 from jepa_vl.streaming.triggers.base import Smoothed, Trigger, Vector
 
 
@@ -18,11 +19,14 @@ class VarianceTrigger(Trigger):
     Args:
         windows: How many embeddings it looks at.
         smoothing: Weight of the newest embedding in the running mean; 1 does not smooth.
+
+    Raises:
+        RecipeError: A number is out of its range.
     """
 
     def __init__(self, *, windows: int = 4, smoothing: float = 0.5) -> None:
         if windows < 2:
-            raise ValueError(f"the variance of {windows} window is always 0; windows must be 2 or more")
+            raise RecipeError(f"the variance of {windows} window is always 0; windows must be 2 or more")
         self.windows = windows
         self.smoothing = smoothing
         self.reset()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jepa_vl.errors import UserError
+from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.registry import get
 from jepa_vl.streaming.base import Decode, EmbeddingStream, Policy
 from jepa_vl.streaming.policies.covering import CoveragePolicy
@@ -190,6 +190,12 @@ def test_the_oracle_takes_every_annotation_or_as_many_as_the_rate_allows(make_st
     assert [d.at for d in OraclePolicy().decide(stream, 1.0)] == [5.0, 20.0, 30.5, 44.0, 55.0]
     assert [d.at for d in OraclePolicy().decide(stream, 0.05)] == [5.0, 30.5, 55.0]
     assert OraclePolicy().decide(replace(stream, events=()), 1.0) == []
+
+
+@pytest.mark.parametrize("numbers", [{"sharpness": -1.0}, {"sharpness": float("nan")}, {"seconds": 0.0}])
+def test_coverage_refuses_weights_without_meaning(numbers: dict[str, float]) -> None:
+    with pytest.raises(RecipeError, match="policy 'coverage': sharpness is"):
+        CoveragePolicy(**numbers)
 
 
 SCENES = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from jepa_vl.errors import RecipeError
 from jepa_vl.registry import get, names
 from jepa_vl.streaming.base import EmbeddingStream
 from jepa_vl.streaming.triggers.base import Trigger, distance
@@ -129,7 +130,7 @@ def test_a_change_that_lasts_adds_up_beyond_one_window_of_noise() -> None:
     ],
 )
 def test_settings_without_meaning_are_refused(make: Callable[[], Trigger], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(RecipeError, match=words):
         make()
 
 
