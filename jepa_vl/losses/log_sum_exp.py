@@ -19,6 +19,8 @@ from jepa_vl.losses.tiles import (
     spans,
 )
 
+KEPT = 4096  # logits of each row that are kept for the backward pass, and not computed again
+
 
 class LogSumExps(NamedTuple):
     """What each row and each column has to do with those of other groups.
@@ -46,28 +48,23 @@ def log_sum_exps(
     running maxima. Backward: each tile is computed again, and with G = ∂/∂(s pᵢ·tⱼ), the sum of both
     directions, the gradients are s G t and s Gᵀ p: three products. Four products in all are 8 B·WB·E
     operations, where autograd over both matrices takes six products and keeps four B × WB matrices.
-    What is kept for the backward pass are the inputs and B + WB numbers.
+    What is kept for the backward pass are the inputs, B + WB numbers, and of each row at most `KEPT` logits
+    (16 KiB): they save up to one of the four products.
 
     Args:
-        predicted: ``[B, E]``, the local rows p.
-        target: ``[W·B, E]``, the columns t of all ranks.
+        predicted: ``[B, E]``, the local rows, of any length; p are the unit vectors along them.
+        target: ``[W·B, E]``, the columns of all ranks, t along them.
         scale: s, a scalar.
         pairs: Which columns are a row's own and its group's.
         weight: w, ``[W·B]``.
         chunk: Most rows and columns of a tile; None for what suits the device.
     """
-    return LogSumExps(
-        *_forward(
-            predicted,
-            target,
-            scale,
-            pairs.row,
-            pairs.column,
-            weight,
-            pairs.own.start,
-            chunk_for(predicted, chunk),
-        )
-    )
+    size = chunk_for(predicted, chunk)
+    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (predicted, target, scale))
+    kept = len(target) if len(target) <= KEPT else KEPT // size * size  # whole tiles
+    inputs = (predicted, target, scale, pairs.row, pairs.column, weight)
+    *sums, _ = _forward(*inputs, pairs.own.start, size, kept if wanted else 0)
+    return LogSumExps(*sums)
 
 
 # Custom operators, and not a torch.autograd.Function: torch.compile takes each as one node of its graph, and
@@ -82,7 +79,8 @@ def _forward(
     weight: Tensor,
     first: int,
     chunk: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    keep: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     row_label, column_label = row_label.to(predicted.dtype), column_label.to(predicted.dtype)
     size = len(predicted)
     row, own = predicted.new_empty(size), predicted.new_empty(size)
@@ -91,6 +89,7 @@ def _forward(
     high = predicted.new_full((len(target),), FAR)
     total = torch.zeros_like(high)
     scratch = Scratch(predicted, min(chunk, size), min(chunk, len(target)))
+    kept = predicted.new_empty(size, keep)
     for i in spans(size, chunk):
         x = predicted[i] * row_scale[i, None]  # [R, E]
         mine = slice(first + i.start, first + i.stop)
@@ -99,6 +98,8 @@ def _forward(
         row_total, top = torch.zeros_like(row_high), row_high
         for j in spans(len(target), chunk):
             logits, spare = scratch.tiles(len(x), j.stop - j.start)  # [R, C]
+            if j.stop <= keep:
+                logits = kept[i, j]
             torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
             top = torch.maximum(top, logits.amax(dim=1))
             logits.add_(same_label(row_label[i], column_label[j], spare), alpha=FAR)
@@ -106,7 +107,7 @@ def _forward(
             high[j], total[j] = _add(high[j], total[j], logits, spare, 0, None)
         row[i] = row_high + row_total.log()
         nearest[i] = top > row_high
-    return row, high + total.log(), own, nearest
+    return row, high + total.log(), own, nearest, kept
 
 
 @torch.library.custom_op("jepa_vl::log_sum_exps_backward", mutates_args=())
@@ -122,6 +123,7 @@ def _backward(
     weight: Tensor,
     row: Tensor,
     column: Tensor,
+    kept: Tensor,
     first: int,
     chunk: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,10 +138,14 @@ def _backward(
         x, out = predicted[i] * (row_inverse[i, None] * scale), to_predicted[i]  # [R, E]
         for j in spans(len(target), chunk):
             logits, grad = scratch.tiles(len(x), j.stop - j.start)  # [R, C]
-            torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
-            logits.add_(same_label(row_label[i], column_label[j], grad), alpha=FAR)
+            spare = logits
+            if j.stop <= kept.shape[1]:
+                logits = kept[i, j]
+            else:
+                torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
+                logits.add_(same_label(row_label[i], column_label[j], grad), alpha=FAR)
             exp_(torch.sub(logits, row[i, None], out=grad)).mul_(row_grad[i, None]).mul_(weight[j])
-            grad.addcmul_(exp_(logits.sub_(column[j])), column_grad[j])
+            grad.addcmul_(exp_(torch.sub(logits, column[j], out=spare)), column_grad[j])
             out.addmm_(grad, target[j])
             to_target[j].addmm_(grad.T, x)
         mine = slice(first + i.start, first + i.stop)
@@ -166,11 +172,20 @@ def _add(
 
 @_forward.register_fake
 def _(
-    predicted: Tensor, target: Tensor, scale: Tensor, row_label: Tensor, *_: Any
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    row = predicted.new_empty(len(predicted))
-    nearest = torch.empty(len(predicted), dtype=torch.bool, device=predicted.device)
-    return row, predicted.new_empty(len(target)), torch.empty_like(row), nearest
+    predicted: Tensor,
+    target: Tensor,
+    scale: Tensor,
+    row_label: Tensor,
+    column_label: Tensor,
+    weight: Tensor,
+    first: int,
+    chunk: int,
+    keep: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    size = len(predicted)
+    row, column, own = (predicted.new_empty(n) for n in (size, len(target), size))
+    nearest = torch.empty(size, dtype=torch.bool, device=predicted.device)
+    return row, column, own, nearest, predicted.new_empty(size, keep)
 
 
 @_backward.register_fake
@@ -187,13 +202,20 @@ def _(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, ctx.first, ctx.chunk = inputs
-    ctx.save_for_backward(*tensors, output[0], output[1])
+    *tensors, ctx.first, ctx.chunk, _ = inputs
+    row, column, _, _, kept = output
+    ctx.set_materialize_grads(False)  # nobody needs a matrix of zeros for the kept logits
+    ctx.save_for_backward(*tensors, row, column, kept)
 
 
-def _gradient(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-    to_predicted, to_target, to_scale = _backward(*grads[:3], *ctx.saved_tensors, ctx.first, ctx.chunk)
-    return to_predicted, to_target, to_scale, *[None] * 5
+def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    *_, row, column, _ = ctx.saved_tensors
+    wanted = [
+        torch.zeros_like(x) if grad is None else grad
+        for grad, x in zip(grads[:3], (row, column, row), strict=True)
+    ]
+    to_predicted, to_target, to_scale = _backward(*wanted, *ctx.saved_tensors, ctx.first, ctx.chunk)
+    return to_predicted, to_target, to_scale, *[None] * 6
 
 
 _forward.register_autograd(_gradient, setup_context=_keep)

@@ -38,12 +38,14 @@ def plain(p: Tensor, t: Tensor, scale: Tensor, pairs: Pairs, weight: Tensor) -> 
     return LogSumExps((others + weight.log()).logsumexp(1), others.logsumexp(0), own, nearest)
 
 
+@pytest.mark.parametrize("kept", [0, 5, 9])
 @pytest.mark.parametrize("chunk", [1, 2, 4, 9, 50])
 @pytest.mark.parametrize("rank", RANKS)
 def test_tiles_of_any_size_on_any_rank_have_value_and_gradient_of_the_whole(
-    rank: int | None, chunk: int
+    rank: int | None, chunk: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a different weight on every sum, as no symmetry may hide that rows and columns are exchanged."""
+    monkeypatch.setattr("jepa_vl.losses.log_sum_exp.KEPT", kept)
     generator = torch.Generator().manual_seed(1)
     rows = len(case(rank)[0])
     weights = [torch.rand(n, generator=generator, dtype=torch.float64) for n in (rows, 9, rows)]
@@ -120,13 +122,22 @@ def test_length_does_not_matter() -> None:
     torch.testing.assert_close(once, again)
 
 
+def test_the_backward_pass_can_run_twice() -> None:
+    """It must not work in the memory of what it was kept."""
+    p, t, scale, pairs, weight = case(None)
+    row = log_sum_exps(p, t, scale, pairs, weight, chunk=4).row.sum()
+    once, twice = (torch.autograd.grad(row, (p, t, scale), retain_graph=True) for _ in range(2))
+    torch.testing.assert_close(once, twice, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("rows", [64, 256])
-def test_what_is_kept_for_the_backward_pass_are_the_inputs_and_a_few_numbers_a_row(
-    rows: int, saved_bytes: Callable[..., int]
+def test_what_is_kept_for_the_backward_pass_are_the_inputs_and_some_numbers_a_row(
+    rows: int, saved_bytes: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("jepa_vl.losses.log_sum_exp.KEPT", 40)
     p, t = torch.randn(2, rows, 8).requires_grad_().unbind()
     scale, pairs, weight = torch.tensor(9.0), Pairs.of(torch.arange(rows)), torch.ones(rows)
     inputs = 4 * (2 * rows * 8 + 1)
     kept = saved_bytes(lambda: log_sum_exps(p, t, scale, pairs, weight, chunk=16).row)
-    # labels (int64), weight, and the two sums of each row
-    assert inputs < kept <= inputs + rows * (8 + 4 + 2 * 4)
+    # labels (int64), weight, the two sums of each row, and two tiles of 16 logits
+    assert kept == inputs + rows * (8 + 4 + 2 * 4 + 2 * 16 * 4)
