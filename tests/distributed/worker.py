@@ -1,4 +1,4 @@
-"""``python worker.py RANK SIZE STORE MODEL OUT``: one rank of a gloo job runs every case and saves what it finds."""
+"""``python worker.py RANK SIZE STORE MODEL OUT``: one rank of a gloo job, which runs and saves every case."""
 
 from __future__ import annotations
 
