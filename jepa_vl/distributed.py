@@ -14,6 +14,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from jepa_vl.errors import UserError
+
+# renamed in torch 2.14; the old name warns there
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+
 
 class World(NamedTuple):
     """Which of how many processes this is."""
@@ -32,14 +37,20 @@ def world() -> World:
 def gather_rows(x: Tensor) -> Tensor:
     """Stack every rank's rows in rank order, ``[B, …] → [W·B, …]``, differentiably.
 
-    The backward sums the gradient over ranks. Every rank must hold the same number of rows, as a
-    distributed sampler makes sure. The identity when not distributed.
+    The backward sums the gradient over ranks. The identity when not distributed.
+
+    Raises:
+        UserError: The ranks hold different numbers of rows.
     """
     return x if world().size == 1 else _GatherRows.apply(x)
 
 
 def gather_ids(ids: Tensor) -> Tensor:
-    """Stack every rank's ids in rank order, ``[B] → [W·B]``; no gradient."""
+    """Stack every rank's ids in rank order, ``[B] → [W·B]``; no gradient.
+
+    Raises:
+        UserError: The ranks hold different numbers of ids.
+    """
     return ids if world().size == 1 else _stack(ids)
 
 
@@ -48,10 +59,32 @@ def sum_ranks(x: Tensor) -> Tensor:
     return x if world().size == 1 else _SumRanks.apply(x)
 
 
+def log_sum_exp_ranks(x: Tensor) -> Tensor:
+    """Log Σ exp over ranks, elementwise and differentiably; the identity when not distributed.
+
+    For a log-sum-exp over rows of which each rank has its own. ``x`` must be finite.
+    """
+    return x if world().size == 1 else _LogSumExpRanks.apply(x)
+
+
 def _stack(x: Tensor) -> Tensor:
+    _check_rows(x)
     rows = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world().size)]
     dist.all_gather(rows, x.contiguous())
     return torch.cat(rows)
+
+
+def _check_rows(x: Tensor) -> None:
+    """Compare the numbers of rows first: gathering different ones hangs, aborts, or cuts rows off."""
+    mine = torch.tensor([x.shape[0]], device=x.device)
+    counts = [torch.empty_like(mine) for _ in range(world().size)]
+    dist.all_gather(counts, mine)
+    rows = torch.cat(counts).tolist()
+    if len(set(rows)) > 1:
+        raise UserError(
+            f"the processes have batches of {', '.join(map(str, rows))} samples, but must have equally many: "
+            "give the training loader a sampler and drop_last=True that fill every batch on every process"
+        )
 
 
 class _GatherRows(torch.autograd.Function):
@@ -62,9 +95,10 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        grad = grads[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(grad)
-        return grad.narrow(0, world().rank * ctx.rows, ctx.rows)
+        grad = grads[0].contiguous()
+        out = grad.new_empty(ctx.rows, *grad.shape[1:])
+        _reduce_scatter(out, grad)
+        return out
 
 
 class _SumRanks(torch.autograd.Function):
@@ -79,3 +113,22 @@ class _SumRanks(torch.autograd.Function):
         grad = grads[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(grad)
         return grad
+
+
+class _LogSumExpRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        high = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(high, op=dist.ReduceOp.MAX)
+        total = (x - high).exp()
+        dist.all_reduce(total)
+        out = high + total.log()
+        ctx.save_for_backward(x, out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        x, out = ctx.saved_tensors
+        grad = grads[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(grad)
+        return grad * (x - out).exp()

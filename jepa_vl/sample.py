@@ -169,10 +169,14 @@ class Batch:
         return self.video is not None or self.tokens is not None
 
     def select(self, rows: Sequence[int]) -> Batch:
-        """Return the batch of these rows, in this order."""
+        """Return the batch of these rows, in this order; the tensors of a ``range`` are views."""
         if list(rows) == list(range(len(self))):
             return self
-        at = torch.as_tensor(rows, dtype=torch.long, device=self.index.device)
+        at: Tensor | slice
+        if isinstance(rows, range) and rows.step == 1:
+            at = slice(rows.start, rows.stop)
+        else:
+            at = torch.as_tensor(rows, dtype=torch.long, device=self.index.device)
 
         def pick(value: Tensor | TextTokens) -> Tensor | TextTokens:
             if isinstance(value, TextTokens):

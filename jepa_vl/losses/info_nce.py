@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jepa_vl.distributed import gather_rows
+from jepa_vl.distributed import gather_rows, log_sum_exp_ranks
 from jepa_vl.errors import RecipeError
 from jepa_vl.losses.base import Loss, LossOutput
 from jepa_vl.losses.inputs import exact, no_autocast, require_batch
+from jepa_vl.losses.log_sum_exp import log_sum_exps
 from jepa_vl.losses.pairs import Pairs
+from jepa_vl.losses.tiles import check_chunk
 
 MAX_SCALE = 100.0
 
@@ -42,9 +44,11 @@ class InfoNCE(Loss):
         temperature: τ, at the start when learnable.
         learnable: Learn log(1/τ), clamped to 1/τ ≤ 100 like CLIP's.
         distinct_targets: Count a target that is repeated in the batch once.
+        chunk: Rows and columns of the tiles in which logits are computed; null for what suits the device.
+            It changes memory and speed, and nothing else.
 
     Raises:
-        RecipeError: The temperature is below 0.01.
+        RecipeError: The temperature is below 0.01, or the chunk below 1.
         UserError: A training batch of one sample (in ``forward``).
     """
 
@@ -56,6 +60,7 @@ class InfoNCE(Loss):
         temperature: float = 0.07,
         learnable: bool = True,
         distinct_targets: bool = True,
+        chunk: int | None = None,
     ) -> None:
         super().__init__()
         if not temperature >= 1 / MAX_SCALE:
@@ -66,6 +71,7 @@ class InfoNCE(Loss):
         else:
             self.register_buffer("log_scale", log_scale, persistent=False)
         self.distinct_targets = distinct_targets
+        self.chunk = check_chunk(chunk)
 
     def scale(self) -> Tensor:
         """Return 1/τ, at most 100."""
@@ -78,24 +84,25 @@ class InfoNCE(Loss):
         """Return the mean over the local rows, and what is logged."""
         require_batch(self, predicted)
         with no_autocast(predicted):
-            p, t = (F.normalize(exact(x), dim=-1) for x in (predicted, target))  # [B, E]
+            p, t = exact(predicted), exact(target)  # [B, E]
             pairs = Pairs.of(group)
+            share = pairs.multiplicity.to(p.dtype).reciprocal()  # [W·B]
+            weight = share if self.distinct_targets else torch.ones_like(share)
             scale = self.scale()
-            to_target = scale * (p @ gather_rows(t).T)  # [B, W·B]
-            to_predicted = scale * (t @ gather_rows(p).T)  # [B, W·B]
-            # log-weights: 0 for what counts once, -inf for what does not count
-            once = torch.zeros_like(to_target).masked_fill(~pairs.rivals, -math.inf)
-            shared = once
-            if self.distinct_targets:
-                shared = once - pairs.multiplicity.to(once.dtype).log()
-                shared = shared.scatter(1, pairs.own[:, None], 0.0)  # own target: the whole of its class
+            others = log_sum_exps(p, gather_rows(t), scale, pairs, weight, chunk=self.chunk)
+            to_predicted = log_sum_exp_ranks(others.column)[pairs.own]  # [B]
+            # -log of own / (own + others) is -log σ(own - others)
             loss = (
-                F.cross_entropy(to_target + shared, pairs.own)
-                + F.cross_entropy(to_predicted + once, pairs.own)
-            ) / 2
-            ln_b = (shared.logsumexp(1) + once.logsumexp(1)).mean() / 2
+                -(F.logsigmoid(others.own - others.row) + F.logsigmoid(others.own - to_predicted)).mean() / 2
+            )
         return loss, {
             "temperature": scale.detach().reciprocal(),
-            "in_batch_recall": pairs.recall(to_target),
-            "ln_b": ln_b,
+            "in_batch_recall": others.nearest.to(p.dtype).mean(),
+            "ln_b": self._ln_b(pairs, share),
         }
+
+    def _ln_b(self, pairs: Pairs, share: Tensor) -> Tensor:
+        """Log of what a row's softmax runs over, the mean of both directions and of the local rows."""
+        single = (1 + len(share) - pairs.multiplicity[pairs.own]).to(share.dtype).log().mean()
+        groups = share.sum().log()
+        return (single + groups) / 2 if self.distinct_targets else single

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jepa_vl.distributed import gather_rows
 from jepa_vl.errors import RecipeError
 from jepa_vl.losses.base import Loss, LossOutput
 from jepa_vl.losses.inputs import exact, no_autocast, require_batch
+from jepa_vl.losses.log_sigmoid import negative_log_sigmoid
 from jepa_vl.losses.pairs import Pairs
+from jepa_vl.losses.tiles import check_chunk
 
 
 class SigmoidLoss(Loss):
@@ -30,33 +31,37 @@ class SigmoidLoss(Loss):
         temperature: 1/s at the start.
         bias: b at the start; as negative as negatives are many, so that training does not begin with
             unlearning that most pairs match.
+        chunk: Rows and columns of the tiles in which logits are computed; null for what suits the device.
+            It changes memory and speed, and nothing else.
 
     Raises:
-        RecipeError: The temperature is not positive.
+        RecipeError: The temperature is not positive, or the chunk below 1.
         UserError: A training batch of one sample (in ``forward``).
     """
 
     min_batch = 2
 
-    def __init__(self, *, temperature: float = 0.1, bias: float = -10.0) -> None:
+    def __init__(self, *, temperature: float = 0.1, bias: float = -10.0, chunk: int | None = None) -> None:
         super().__init__()
         if not temperature > 0:
             raise RecipeError(f"loss.temperature must be above 0, got {temperature}")
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.bias = nn.Parameter(torch.tensor(float(bias)))
+        self.chunk = check_chunk(chunk)
 
     def forward(self, predicted: Tensor, target: Tensor, group: Tensor) -> LossOutput:
         """Return the mean over the local rows, and what is logged."""
         require_batch(self, predicted)
         with no_autocast(predicted):
-            p, t = (F.normalize(exact(x), dim=-1) for x in (predicted, target))  # [B, E]
+            p, t = exact(predicted), exact(target)  # [B, E]
             pairs = Pairs.of(group)
             scale = exact(self.log_scale).exp()
-            logits = scale * (p @ gather_rows(t).T) + exact(self.bias)  # [B, W·B]
-            matches = pairs.same.to(logits.dtype) * 2 - 1
-            loss = -F.logsigmoid(matches * logits).sum(dim=1).mean()
+            total, nearest = negative_log_sigmoid(
+                p, gather_rows(t), scale, exact(self.bias), pairs, chunk=self.chunk
+            )
+            loss = total / len(p)
         return loss, {
             "temperature": scale.detach().reciprocal(),
             "bias": self.bias.detach().clone(),
-            "in_batch_recall": pairs.recall(logits),
+            "in_batch_recall": nearest.to(p.dtype).mean(),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from jepa_vl.losses.base import Loss
 from jepa_vl.metrics.embedding_health import effective_rank, embedding_std
 from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, SCORE, Collator
 from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.micro_batches import embed_in_parts, micro_batches
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.predictors.base import Predictor
 from jepa_vl.sample import Batch
@@ -38,10 +40,12 @@ class JEPAObjective(TrainedObjective):
         optimizer: Learning rate, weight decay and schedule.
         decoder: Ŝ_Y → Ŷ, for when text is wanted. It is trained elsewhere: checkpoints are the same with
             and without one.
+        micro_batch: Samples whose activations are in memory at once; null for the whole batch. With a number,
+            every sample is embedded twice (GradCache), and the gradient is still that of the whole batch.
 
     Raises:
         RecipeError: The loss needs a frozen target and the text encoder has something to train, or the
-            decoder has.
+            decoder has, or the micro-batch is empty.
     """
 
     vision_encoder: VisionEncoder
@@ -56,8 +60,11 @@ class JEPAObjective(TrainedObjective):
         embed_dim: int = 256,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
         decoder: TextDecoder | None = None,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__(optimizer=optimizer)
+        if micro_batch is not None and micro_batch < 1:
+            raise RecipeError(f"objective.micro_batch must be 1 or more, or null, got {micro_batch}")
         predictor.connect(vision_dim=vision_encoder.dim, embed_dim=embed_dim)
         text_encoder.connect(embed_dim=embed_dim)
         if loss.needs_frozen_target and any(p.requires_grad for p in text_encoder.parameters()):
@@ -78,6 +85,7 @@ class JEPAObjective(TrainedObjective):
         self.loss = loss
         self.decoder = decoder
         self.embed_dim = embed_dim
+        self.micro_batch = micro_batch
         self.abilities = frozenset({EMBED, SCORE} if decoder is None else {EMBED, SCORE, GENERATE, DECODE})
         self.register_state_dict_post_hook(_leave_out_decoder)
         self.register_load_state_dict_pre_hook(_keep_own_decoder)
@@ -86,10 +94,25 @@ class JEPAObjective(TrainedObjective):
         """Tokenise queries for the predictor, and targets for the text encoder."""
         return Collate(query=self.predictor.tokenizer, target=self.text_encoder.tokenizer)
 
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return Ŝ_Y and S_Y of a batch, each ``[B, E]`` and not normalised."""
+        if self.micro_batch is None or len(batch) <= self.micro_batch:
+            return self._embeddings(batch)
+        parts = micro_batches(batch, self.micro_batch)
+        return embed_in_parts(self._embeddings, map(self._with_frozen_tokens, parts))
+
+    def _embeddings(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self.predictor(self.visual_tokens(batch), batch.query), self.text_encoder(batch.target)
+
+    def _with_frozen_tokens(self, batch: Batch) -> Batch:
+        """Keep a frozen encoder's tokens in place of the video: they are not made twice."""
+        if batch.video is None or not self.vision_encoder.frozen:
+            return batch
+        return replace(batch, tokens=self.visual_tokens(batch), video=None)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return D(Ŝ_Y, S_Y) of a batch."""
-        predicted = self.predictor(self.visual_tokens(batch), batch.query)  # [B, E]
-        target = self.text_encoder(batch.target)  # [B, E]
+        predicted, target = self(batch)  # [B, E]
         loss, numbers = self.loss(predicted, target, batch.group)
         if self.logs_now:
             for name, embedding in (("predicted", predicted.detach()), ("target", target.detach())):

@@ -69,13 +69,15 @@ def test_an_earlier_run_is_kept_under_a_number(tiny: Path, jepa_vl: Command) -> 
     assert seeds == {"tiny.1": 1, "tiny.2": 2, "tiny": 3}
 
 
+@pytest.mark.parametrize("micro_batch", ["null", "3"])
 def test_a_run_that_goes_on_in_the_middle_of_an_epoch_equals_one_that_was_never_stopped(
-    tiny: Path, jepa_vl: Command
+    tiny: Path, jepa_vl: Command, micro_batch: str
 ) -> None:
+    fit = (*FIT, "--objective.predictor.dropout", "0.2", "--objective.micro_batch", micro_batch)
     # an epoch has 4 batches
-    assert jepa_vl(*FIT, "--name", "whole", "--trainer.max_steps", "7")[0] == 0
-    assert jepa_vl(*FIT, "--name", "parts", "--trainer.max_steps", "3")[0] == 0
-    resumed = (*FIT, "--name", "parts", "--trainer.max_steps", "7", "--ckpt_path", "last")
+    assert jepa_vl(*fit, "--name", "whole", "--trainer.max_steps", "7")[0] == 0
+    assert jepa_vl(*fit, "--name", "parts", "--trainer.max_steps", "3")[0] == 0
+    resumed = (*fit, "--name", "parts", "--trainer.max_steps", "7", "--ckpt_path", "last")
     assert jepa_vl(*resumed)[0] == 0
     assert not (tiny / "runs" / "parts.1").exists()
     whole, parts = (checkpoint(f"runs/{n}/checkpoints/last.ckpt") for n in ("whole", "parts"))

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from jepa_vl.data.loader import ShuffledSampler, TrainLoader, eval_loader, train_loader
+from jepa_vl.data.mixture import MixtureSampler
 from jepa_vl.data.video import MediaError
 from jepa_vl.errors import UserError
 
@@ -72,6 +73,22 @@ def test_ranks_together_see_the_global_batches_of_one_process(world_size: int) -
     assert len(one) == len(parts[0]) > 2
     for k, whole in enumerate(one):
         assert sorted(whole) == sorted(i for part in parts for i in part[k])
+
+
+@pytest.mark.parametrize("size", [24, 25, 26, 31])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_every_training_batch_is_full_on_every_rank_whatever_the_number_of_samples(
+    size: int, mixed: bool
+) -> None:
+    """A contrastive loss gathers the rows of all ranks, which must be equally many."""
+    pools = {"few": range(5), "many": range(5, size)}
+    for rank in range(3):
+        place: dict[str, int] = {"batch_size": 4, "seed": 1, "rank": rank, "world_size": 3}
+        sampler = (
+            MixtureSampler(pools, {"few": 1, "many": 2}, **place) if mixed else ShuffledSampler(size, **place)
+        )
+        batches = take(train_loader(Numbers(size), sampler, collate=collate, num_workers=0), 5)  # type: ignore[arg-type]
+        assert [len(batch) for batch in batches] == [4] * 5
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

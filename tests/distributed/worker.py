@@ -1,4 +1,4 @@
-"""One rank of a gloo job: ``python worker.py RANK SIZE STORE OUT`` runs every case and saves its findings."""
+"""``python worker.py RANK SIZE STORE MODEL OUT``: one rank of a gloo job, which runs and saves every case."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from jepa_vl.distributed import gather_ids, gather_rows, sum_ranks, world
+sys.path.insert(0, str(Path(__file__).parent))
+import objective  # type: ignore[import-not-found]
+
+from jepa_vl.distributed import gather_ids, gather_rows, log_sum_exp_ranks, sum_ranks, world
+from jepa_vl.errors import UserError
 from jepa_vl.losses import info_nce
 from jepa_vl.losses.base import Loss
 from jepa_vl.losses.frozen_target import CosineLoss, L1Loss, L2Loss
@@ -23,7 +28,7 @@ from jepa_vl.losses.sigreg import SIGReg
 from jepa_vl.losses.vicreg import VICReg
 
 ROWS, DIM = 12, 5
-# groups that repeat within a rank and across ranks, for 2 and for 3 ranks
+# groups that repeat within a rank and across ranks, for 2 and for 4 ranks
 GROUP = torch.tensor([0, 1, 2, 0, 3, 4, 1, 0, 5, 6, 4, 7])
 
 
@@ -100,6 +105,9 @@ def primitives() -> dict[str, Any]:
     total = sum_ranks(y * (rank + 1))
     (total * (rank + 1)).sum().backward()
     turned = gather_rows(x.detach().T)  # not contiguous
+    z = torch.tensor([float(rank), -1e30], requires_grad=True)
+    log_sum = log_sum_exp_ranks(z)
+    (log_sum * (rank + 1)).sum().backward()
     return {
         "world": world(),
         "rows": rows.detach(),
@@ -107,21 +115,37 @@ def primitives() -> dict[str, Any]:
         "total": total.detach(),
         "total_grad": y.grad,
         "turned": turned,
+        "log_sum": log_sum.detach(),
+        "log_sum_grad": z.grad,
         "ids": gather_ids(torch.tensor([rank, 2**62 + rank])),
     }
 
 
-def run_all() -> dict[str, Any]:
+def uneven() -> list[str]:
+    """What each gather says when the last rank has a row less."""
+    rank, size = world()
+    rows = torch.zeros(3 - (rank == size - 1), 2)
+    said = []
+    for gather, x in ((gather_rows, rows), (gather_ids, rows[:, 0].long())):
+        try:
+            gather(x)
+        except UserError as error:
+            said.append(str(error))
+    return said
+
+
+def run_all(model: str) -> dict[str, Any]:
     found: dict[str, Any] = {name: gradients(make) for name, make in CASES.items()}
     if world().size > 1:
         with gathered_by(no_gradient):
             found[NAIVE] = gradients(InfoNCE)
+        found["uneven"] = uneven()
     found["primitives"] = primitives()
-    return found
+    return found | {"objective": objective.run_all(model)}
 
 
 def main() -> None:
-    rank, size, store, out = sys.argv[1:]
+    rank, size, store, model, out = sys.argv[1:]
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo",
@@ -130,7 +154,7 @@ def main() -> None:
         world_size=int(size),
         timeout=timedelta(seconds=120),
     )
-    torch.save(run_all(), f"{out}.{rank}")
+    torch.save(run_all(model), f"{out}.{rank}")
     dist.destroy_process_group()
 
 

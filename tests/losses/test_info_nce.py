@@ -43,6 +43,72 @@ def slow(p: Tensor, t: Tensor, group: list[int], temperature: float, *, distinct
     return total / len(group)
 
 
+def plain(loss: InfoNCE, p: Tensor, t: Tensor, group: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss and what is logged, over whole matrices and masks."""
+    rows = torch.arange(len(p))
+    p, t = F.normalize(p, dim=-1), F.normalize(t, dim=-1)
+    same = group[:, None] == group
+    rivals = ~same | torch.eye(len(p), dtype=torch.bool)
+    once = torch.zeros(same.shape, dtype=p.dtype).masked_fill(~rivals, -math.inf)
+    shared = once
+    if loss.distinct_targets:
+        shared = once - same.sum(dim=0).to(p.dtype).log()
+        shared[rows, rows] = 0.0
+    to_target = loss.log_scale.exp() * (p @ t.T)
+    value = (F.cross_entropy(to_target + shared, rows) + F.cross_entropy(to_target.T + once, rows)) / 2
+    return value, {
+        "temperature": 1 / loss.log_scale.exp(),
+        "in_batch_recall": same[rows, to_target.argmax(dim=1)].double().mean(),
+        "ln_b": (shared.logsumexp(1) + once.logsumexp(1)).mean() / 2,
+    }
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("chunk", [1, 3, 4, 7, 64, None])
+def test_tiles_give_value_gradient_and_log_of_whole_matrices(chunk: int | None, distinct: bool) -> None:
+    found = []
+    for tiled in (True, False):
+        loss = InfoNCE(temperature=0.2, distinct_targets=distinct, chunk=chunk).double()
+        p, t = (x.requires_grad_() for x in pair())
+        value, logged = loss(p, t, REPEATED) if tiled else plain(loss, p, t, REPEATED)
+        value.backward()
+        found.append([value, p.grad, t.grad, loss.log_scale.grad, *(x.detach() for x in logged.values())])
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-14)
+
+
+def test_memory_grows_with_the_batch_and_not_with_its_square(
+    saved_bytes: Callable[..., int], peak_bytes: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jepa_vl.losses.log_sum_exp.KEPT", 64)
+    loss = InfoNCE(chunk=64)
+
+    def bytes_of(rows: int) -> tuple[int, int]:
+        p, t = (x.requires_grad_() for x in torch.randn(2, rows, 8).unbind())
+        group = torch.arange(rows) // 2
+        return (
+            saved_bytes(lambda: loss(p, t, group)[0]),
+            peak_bytes(lambda: loss(p, t, group)[0].backward()),
+        )
+
+    bytes_of(64)  # what is allocated once
+    small, large = bytes_of(256), bytes_of(1024)
+    for few, many in zip(small, large, strict=True):
+        assert many < 4.1 * few
+    assert large[1] < 1024 * 1024  # not even a matrix of truth values
+
+
+def test_torch_compile_takes_it_whole_and_gives_the_same_numbers() -> None:
+    found = []
+    for compiled in (False, True):
+        loss = InfoNCE(chunk=3)
+        step = torch.compile(loss, backend="aot_eager", fullgraph=True) if compiled else loss
+        p, t = (x.float().requires_grad_() for x in pair())
+        value, logged = step(p, t, REPEATED)
+        value.backward()
+        found.append([value, p.grad, t.grad, loss.log_scale.grad, *(x.detach() for x in logged.values())])
+    torch.testing.assert_close(*found)
+
+
 @pytest.mark.parametrize("temperature", [0.05, 0.3])
 def test_without_repeats_it_is_clips_loss_in_value_and_gradient(temperature: float) -> None:
     ours, theirs = ([x.clone().requires_grad_() for x in pair()] for _ in range(2))
@@ -83,7 +149,7 @@ def test_distinct_targets_make_the_softmax_the_posterior() -> None:
 
     def best_odds(loss: Callable[[Tensor], Tensor]) -> float:
         found = []
-        for gap in torch.linspace(-1.6, 1.6, 641, dtype=torch.float64):
+        for gap in torch.linspace(-1.6, 1.6, 321, dtype=torch.float64):
             cos = torch.stack((gap / 2, -gap / 2))
             texts = torch.stack((cos, (1 - cos.square()).sqrt()), dim=1)
             found.append((loss(texts[group]).item(), gap.item()))
@@ -166,3 +232,8 @@ def test_a_fixed_temperature_is_no_parameter_and_stays() -> None:
 def test_a_temperature_that_would_overflow_is_refused(temperature: float) -> None:
     with pytest.raises(RecipeError, match=r"loss\.temperature must be at least 0\.01"):
         InfoNCE(temperature=temperature)
+
+
+def test_an_empty_chunk_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"loss\.chunk must be 1 or more"):
+        InfoNCE(chunk=0)

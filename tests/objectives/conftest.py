@@ -74,7 +74,8 @@ def jepa(tiny_bert: str) -> Callable[..., JEPAObjective]:
     def make(*, loss: Loss | None = None, text_encoder: HFText | None = None, **arguments) -> JEPAObjective:
         return JEPAObjective(
             vision_encoder=arguments.pop("vision_encoder", None) or Patches(),
-            predictor=TransformerPredictor(dim=32, layers=2, heads=2, query_model=tiny_bert),
+            predictor=arguments.pop("predictor", None)
+            or TransformerPredictor(dim=32, layers=2, heads=2, query_model=tiny_bert),
             text_encoder=text_encoder or HFText(model=tiny_bert, freeze=True),
             loss=loss or InfoNCE(),
             optimizer=SETTINGS,
@@ -96,6 +97,8 @@ def fit(tmp_path: Path) -> Callable[..., dict[str, Tensor]]:
     def run(
         objective: Objective, batch_of: Any, *, steps: int, log_every: int = 1, **arguments
     ) -> dict[str, Tensor]:
+        chosen = items(**{k: arguments.pop(k) for k in ("targets", "queries") if k in arguments})
+        batch_size = arguments.pop("batch_size", len(chosen))
         trainer = Trainer(
             max_steps=steps,
             max_epochs=-1,
@@ -106,9 +109,9 @@ def fit(tmp_path: Path) -> Callable[..., dict[str, Tensor]]:
             enable_model_summary=False,
             log_every_n_steps=log_every,
             default_root_dir=tmp_path,
+            **arguments,
         )
-        chosen = items(**arguments)
-        loader = DataLoader(chosen, batch_size=len(chosen), collate_fn=objective.collator())  # type: ignore[arg-type]
+        loader = DataLoader(chosen, batch_size=batch_size, collate_fn=objective.collator())  # type: ignore[arg-type]
         trainer.fit(objective, loader)
         return dict(trainer.callback_metrics)
 

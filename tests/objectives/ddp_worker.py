@@ -1,4 +1,7 @@
-"""``python ddp_worker.py OBJECTIVE DEVICES MODEL OUT``: train a few steps, save the weights that learned."""
+"""``python ddp_worker.py OBJECTIVE DEVICES MODEL OUT``: train a few steps, save the weights that learned.
+
+OBJECTIVE is ``token``, ``jepa``, or ``jepa in parts``, which embeds one sample at once where there are two processes.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from jepa_vl.text.hf_text import HFText
 OPTIMIZER = replace(SETTINGS, eps=1e-3)
 
 
-def build(name: str, model: str) -> TrainedObjective:
+def build(name: str, model: str, *, micro_batch: int | None) -> TrainedObjective:
     if name == "token":
         lm = TransformerLM(dim=32, layers=2, heads=2, model=model)
         return TokenObjective(vision_encoder=Patches(), language_model=lm, optimizer=OPTIMIZER)
@@ -37,13 +40,15 @@ def build(name: str, model: str) -> TrainedObjective:
         loss=InfoNCE(),
         embed_dim=16,
         optimizer=OPTIMIZER,
+        micro_batch=micro_batch,
     )
 
 
 def main() -> None:
     name, devices, model, out = sys.argv[1:]
     seed_everything(0)
-    objective = build(name, model)
+    in_parts = name == "jepa in parts" and int(devices) > 1
+    objective = build(name, model, micro_batch=1 if in_parts else None)
     # the first batch has no query; a repeated target lies on both ranks
     queries = [""] * 4 + QUERIES
     chosen = items([*TARGETS, "red", "no", "a red ball next to the box", "red"], queries)

@@ -12,7 +12,7 @@ WORKER = Path(__file__).with_name("ddp_worker.py")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["jepa", "token"])
+@pytest.mark.parametrize("objective", ["jepa", "jepa in parts", "token"])
 def test_two_processes_learn_what_one_does(objective, tiny_bert, tmp_path):
     """Targets of uneven length, repeated targets on both ranks, and a batch without any query."""
     weights = []

@@ -1,0 +1,114 @@
+"""The sum of a log-sigmoid over all pairs of a similarity matrix in one pass, with its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jepa_vl.losses.pairs import Pairs
+from jepa_vl.losses.tiles import (
+    FAR,
+    FLOOR,
+    Scratch,
+    chunk_for,
+    inverse_norm,
+    remove_radial_,
+    same_label,
+    spans,
+)
+
+
+def negative_log_sigmoid(
+    predicted: Tensor, target: Tensor, scale: Tensor, bias: Tensor, pairs: Pairs, *, chunk: int | None
+) -> tuple[Tensor, Tensor]:
+    """Sum -log σ(zᵢⱼ (s pᵢ·tⱼ + b)) over local rows and gathered columns; no matrix of them ever exists.
+
+    A pair's gradient does not wait for the others, as it does in a softmax. So it is taken in the forward
+    pass, tile by tile: three matrix products in all, as many as autograd over the whole matrix takes. What is
+    kept for the backward pass are the gradients of the inputs.
+
+    Args:
+        predicted: ``[B, E]``, the local rows p.
+        target: ``[W·B, E]``, the columns t of all ranks.
+        scale: s, a scalar.
+        bias: b, a scalar.
+        pairs: z is 1 within a group and -1 elsewhere.
+        chunk: Most rows and columns of a tile; None for what suits the device.
+
+    Returns:
+        The sum, and bool ``[B]``: whether a row's most similar column is of its own group, where a tie with
+        another group counts as a miss.
+    """
+    inputs = (predicted, target, scale, bias)
+    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    total, nearest, *_ = _forward(*inputs, pairs.row, pairs.column, chunk_for(predicted, chunk), wanted)
+    return total, nearest
+
+
+@torch.library.custom_op("jepa_vl::negative_log_sigmoid", mutates_args=())
+def _forward(
+    predicted: Tensor,
+    target: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    row_label: Tensor,
+    column_label: Tensor,
+    chunk: int,
+    wanted: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    row_label, column_label = row_label.to(predicted.dtype), column_label.to(predicted.dtype)
+    total = predicted.new_zeros(len(predicted))
+    nearest = torch.empty(len(predicted), dtype=torch.bool, device=predicted.device)
+    to_predicted, to_target = torch.zeros_like(predicted), torch.zeros_like(target)
+    to_scale, to_bias = predicted.new_zeros(()), predicted.new_zeros(())
+    inverse, row_inverse = inverse_norm(target), inverse_norm(predicted)
+    scratch = Scratch(predicted, min(chunk, len(predicted)), min(chunk, len(target)))
+    for i in spans(len(predicted), chunk):
+        x, out = predicted[i] * (row_inverse[i, None] * scale), to_predicted[i]  # [R, E]
+        top = x.new_full((len(x),), FAR)
+        top_other = top
+        for j in spans(len(target), chunk):
+            logits, spare = scratch.tiles(len(x), j.stop - j.start)  # [R, C]
+            torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
+            top = torch.maximum(top, logits.amax(dim=1))
+            others = same_label(row_label[i], column_label[j], spare).mul_(FAR).add_(logits)
+            top_other = torch.maximum(top_other, others.amax(dim=1))
+            sign = same_label(row_label[i], column_label[j], spare).mul_(-2).add_(1)  # -z
+            logits.add_(bias).mul_(sign).clamp_(min=FLOOR[x.dtype])
+            total[i] += F.softplus(logits, threshold=80).sum(dim=1)
+            if wanted:
+                grad = logits.sigmoid_().mul_(sign)
+                to_bias += grad.sum()
+                grad.mul_(inverse[j])  # the products below are with columns of any length
+                out.addmm_(grad, target[j])
+                to_target[j].addmm_(grad.T, x)
+        nearest[i] = top > top_other
+        out.mul_(row_inverse[i, None])
+        to_scale += (out * predicted[i]).sum()
+        remove_radial_(out.mul_(scale), predicted[i], row_inverse[i])
+    for j in spans(len(target), chunk):
+        remove_radial_(to_target[j], target[j], inverse[j])
+    return total.sum(), nearest, to_predicted, to_target, to_scale.to(scale.dtype), to_bias.to(bias.dtype)
+
+
+@_forward.register_fake
+def _(
+    predicted: Tensor, target: Tensor, scale: Tensor, bias: Tensor, *_: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    nearest = torch.empty(len(predicted), dtype=torch.bool, device=predicted.device)
+    grads = tuple(torch.empty_like(x) for x in (predicted, target, scale, bias))
+    return predicted.new_empty(()), nearest, *grads  # type: ignore[return-value]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*output[2:])
+
+
+def _gradient(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    return *[grads[0] * x for x in ctx.saved_tensors], None, None, None, None
+
+
+_forward.register_autograd(_gradient, setup_context=_keep)

@@ -1,0 +1,221 @@
+"""Log-sum-exps over the rows and the columns of a similarity matrix in one pass, with their gradient."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from jepa_vl.losses.pairs import Pairs
+from jepa_vl.losses.tiles import (
+    FAR,
+    Scratch,
+    chunk_for,
+    exp_,
+    inverse_norm,
+    remove_radial_,
+    same_label,
+    spans,
+)
+
+KEPT = 4096  # logits of each row that are kept for the backward pass, and not computed again
+
+
+class LogSumExps(NamedTuple):
+    """What each row and each column has to do with those of other groups.
+
+    Attributes:
+        row: ``[B]``, log Σⱼ wⱼ exp(s pᵢ·tⱼ) over the columns j of other groups.
+        column: ``[W·B]``, log Σᵢ exp(s pᵢ·tⱼ) over the local rows i of other groups.
+        own: ``[B]``, s pᵢ·tᵢ.
+        nearest: bool ``[B]``, whether a row's most similar column is of its own group; a tie with another
+            group counts as a miss, so that equal embeddings find nothing.
+    """
+
+    row: Tensor
+    column: Tensor
+    own: Tensor
+    nearest: Tensor
+
+
+def log_sum_exps(
+    predicted: Tensor, target: Tensor, scale: Tensor, pairs: Pairs, weight: Tensor, *, chunk: int | None
+) -> LogSumExps:
+    """Reduce the logits s pᵢ·tⱼ of local rows and gathered columns, which never exist as a whole.
+
+    Forward: one matrix product, in tiles of ``chunk`` × ``chunk`` of which both directions are taken, with
+    running maxima. Backward: each tile is computed again, and with G = ∂/∂(s pᵢ·tⱼ), the sum of both
+    directions, the gradients are s G t and s Gᵀ p: three products. Four products in all are 8 B·WB·E
+    operations, where autograd over both matrices takes six products and keeps four B × WB matrices.
+    What is kept for the backward pass are the inputs, B + WB numbers, and of each row at most `KEPT` logits
+    (16 KiB): they save up to one of the four products.
+
+    Args:
+        predicted: ``[B, E]``, the local rows, of any length; p are the unit vectors along them.
+        target: ``[W·B, E]``, the columns of all ranks, t along them.
+        scale: s, a scalar.
+        pairs: Which columns are a row's own and its group's.
+        weight: w, ``[W·B]``.
+        chunk: Most rows and columns of a tile; None for what suits the device.
+    """
+    size = chunk_for(predicted, chunk)
+    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (predicted, target, scale))
+    kept = len(target) if len(target) <= KEPT else KEPT // size * size  # whole tiles
+    inputs = (predicted, target, scale, pairs.row, pairs.column, weight)
+    *sums, _ = _forward(*inputs, pairs.own.start, size, kept if wanted else 0)
+    return LogSumExps(*sums)
+
+
+# Custom operators, and not a torch.autograd.Function: torch.compile takes each as one node of its graph, and
+# does not unroll the loops over tiles.
+@torch.library.custom_op("jepa_vl::log_sum_exps", mutates_args=())
+def _forward(
+    predicted: Tensor,
+    target: Tensor,
+    scale: Tensor,
+    row_label: Tensor,
+    column_label: Tensor,
+    weight: Tensor,
+    first: int,
+    chunk: int,
+    keep: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    row_label, column_label = row_label.to(predicted.dtype), column_label.to(predicted.dtype)
+    size = len(predicted)
+    row, own = predicted.new_empty(size), predicted.new_empty(size)
+    nearest = torch.empty(size, dtype=torch.bool, device=predicted.device)
+    inverse, row_scale = inverse_norm(target), inverse_norm(predicted) * scale
+    high = predicted.new_full((len(target),), FAR)
+    total = torch.zeros_like(high)
+    scratch = Scratch(predicted, min(chunk, size), min(chunk, len(target)))
+    kept = predicted.new_empty(size, keep)
+    for i in spans(size, chunk):
+        x = predicted[i] * row_scale[i, None]  # [R, E]
+        mine = slice(first + i.start, first + i.stop)
+        own[i] = (x * target[mine]).sum(dim=1) * inverse[mine]
+        row_high = x.new_full((len(x),), FAR)
+        row_total, top = torch.zeros_like(row_high), row_high
+        for j in spans(len(target), chunk):
+            logits, spare = scratch.tiles(len(x), j.stop - j.start)  # [R, C]
+            if j.stop <= keep:
+                logits = kept[i, j]
+            torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
+            top = torch.maximum(top, logits.amax(dim=1))
+            logits.add_(same_label(row_label[i], column_label[j], spare), alpha=FAR)
+            row_high, row_total = _add(row_high, row_total, logits, spare, 1, weight[j])
+            high[j], total[j] = _add(high[j], total[j], logits, spare, 0, None)
+        row[i] = row_high + row_total.log()
+        nearest[i] = top > row_high
+    return row, high + total.log(), own, nearest, kept
+
+
+@torch.library.custom_op("jepa_vl::log_sum_exps_backward", mutates_args=())
+def _backward(
+    row_grad: Tensor,
+    column_grad: Tensor,
+    own_grad: Tensor,
+    predicted: Tensor,
+    target: Tensor,
+    scale: Tensor,
+    row_label: Tensor,
+    column_label: Tensor,
+    weight: Tensor,
+    row: Tensor,
+    column: Tensor,
+    kept: Tensor,
+    first: int,
+    chunk: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    row_label, column_label = row_label.to(predicted.dtype), column_label.to(predicted.dtype)
+    to_predicted, to_target = torch.zeros_like(predicted), torch.zeros_like(target)
+    to_scale = predicted.new_zeros(())
+    inverse, row_inverse = inverse_norm(target), inverse_norm(predicted)
+    # the products below are with columns of any length
+    weight, column_grad = weight * inverse, column_grad * inverse
+    scratch = Scratch(predicted, min(chunk, len(predicted)), min(chunk, len(target)))
+    for i in spans(len(predicted), chunk):
+        x, out = predicted[i] * (row_inverse[i, None] * scale), to_predicted[i]  # [R, E]
+        for j in spans(len(target), chunk):
+            logits, grad = scratch.tiles(len(x), j.stop - j.start)  # [R, C]
+            spare = logits
+            if j.stop <= kept.shape[1]:
+                logits = kept[i, j]
+            else:
+                torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
+                logits.add_(same_label(row_label[i], column_label[j], grad), alpha=FAR)
+            exp_(torch.sub(logits, row[i, None], out=grad)).mul_(row_grad[i, None]).mul_(weight[j])
+            grad.addcmul_(exp_(torch.sub(logits, column[j], out=spare)), column_grad[j])
+            out.addmm_(grad, target[j])
+            to_target[j].addmm_(grad.T, x)
+        mine = slice(first + i.start, first + i.stop)
+        own = (own_grad[i] * inverse[mine])[:, None]
+        out.addcmul_(target[mine], own)
+        to_target[mine].addcmul_(x, own)
+        out.mul_(row_inverse[i, None])
+        to_scale += (out * predicted[i]).sum()
+        remove_radial_(out.mul_(scale), predicted[i], row_inverse[i])
+    for j in spans(len(target), chunk):
+        remove_radial_(to_target[j], target[j], inverse[j])
+    return to_predicted, to_target, to_scale.to(scale.dtype)
+
+
+def _add(
+    high: Tensor, total: Tensor, logits: Tensor, spare: Tensor, dim: int, weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Take further logits into the running maximum, and into the sum of exponentials relative to it."""
+    higher = torch.maximum(high, logits.amax(dim=dim))
+    terms = exp_(torch.sub(logits, higher.unsqueeze(dim), out=spare))
+    more = terms.sum(dim=dim) if weight is None else terms @ weight
+    return higher, total * exp_(high - higher) + more
+
+
+@_forward.register_fake
+def _(
+    predicted: Tensor,
+    target: Tensor,
+    scale: Tensor,
+    row_label: Tensor,
+    column_label: Tensor,
+    weight: Tensor,
+    first: int,
+    chunk: int,
+    keep: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    size = len(predicted)
+    row, column, own = (predicted.new_empty(n) for n in (size, len(target), size))
+    nearest = torch.empty(size, dtype=torch.bool, device=predicted.device)
+    return row, column, own, nearest, predicted.new_empty(size, keep)
+
+
+@_backward.register_fake
+def _(
+    row_grad: Tensor,
+    column_grad: Tensor,
+    own_grad: Tensor,
+    predicted: Tensor,
+    target: Tensor,
+    scale: Tensor,
+    *_: Any,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(predicted), torch.empty_like(target), torch.empty_like(scale)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *tensors, ctx.first, ctx.chunk, _ = inputs
+    row, column, _, _, kept = output
+    ctx.set_materialize_grads(False)  # nobody needs a matrix of zeros for the kept logits
+    ctx.save_for_backward(*tensors, row, column, kept)
+
+
+def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    *_, row, column, _ = ctx.saved_tensors
+    wanted = [
+        torch.zeros_like(x) if grad is None else grad
+        for grad, x in zip(grads[:3], (row, column, row), strict=True)
+    ]
+    to_predicted, to_target, to_scale = _backward(*wanted, *ctx.saved_tensors, ctx.first, ctx.chunk)
+    return to_predicted, to_target, to_scale, *[None] * 6
+
+
+_forward.register_autograd(_gradient, setup_context=_keep)
