@@ -15,6 +15,7 @@ VERBS = {
     "predict": "write a checkpoint's predictions for the test splits",
     "evaluate": "run a suite of benchmarks on several models; writes one table",
     "compare": "train arms that differ in named keys only, with several seeds; writes one report",
+    "plan": "print what a recipe takes to train: parameters, operations, memory, hours",
     "convert": "turn a benchmark's official annotation files into a manifest",
     "embed": "embed videos as vectors",
     "classify": "choose the class that a video shows",
@@ -84,6 +85,10 @@ def _dispatch(words: list[str]) -> int:
         from jepa_vl.cli.compare import main as compare
 
         return compare(rest)
+    if verb == "plan":
+        from jepa_vl.cli.plan import main as plan
+
+        return plan(rest)
     if verb == "convert":
         from jepa_vl.cli.convert import main as convert
 

@@ -94,7 +94,7 @@ class PrefixLM(TextDecoder):
 
     def connect(self, space: Tensor) -> None:
         """Make the prefix for a space, in which the `PROBES` lie at ``[probes, E]``. Called once to train."""
-        self.register_buffer("space", space.detach().float().cpu())
+        self.register_buffer("space", space.detach().float())
         # of unit variance each, as layers expect their inputs, an embedding's entries are √E times larger
         self.prefix = nn.Linear(space.shape[1], self.prefix_length * self.language_model.dim)
 
