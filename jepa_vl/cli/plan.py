@@ -58,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
     wanted = read_words(argv)
     from rich.console import Console
 
+    from jepa_vl.cli.build import make_parser, parse
     from jepa_vl.cli.run import quiet
     from jepa_vl.planning.cards import Card, card
     from jepa_vl.planning.model import Lengths
@@ -69,8 +70,9 @@ def main(argv: Sequence[str]) -> int:
     quiet()
     tflops = wanted.gpu_tflops
     chosen = card(wanted.gpu) if tflops is None else Card("card", tflops, None, "--gpu-tflops")
+    recipe = parse(make_parser(), resolve(load_recipe(wanted.configs, wanted.overrides)))
     plan = make_plan(
-        resolve(load_recipe(wanted.configs, wanted.overrides)),
+        recipe.as_dict(),
         lengths=Lengths(wanted.query_tokens, wanted.target_tokens),
         card=chosen,
         utilisation=wanted.utilisation,

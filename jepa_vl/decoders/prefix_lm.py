@@ -103,13 +103,13 @@ class PrefixLM(TextDecoder):
         entries = F.normalize(embeddings.float(), dim=-1) * embeddings.shape[-1] ** 0.5
         return self.prefix(entries).unflatten(1, (self.prefix_length, -1))
 
-    def token_logits(self, embeddings: Tensor, target: TextTokens) -> Tensor:
-        """Scores of what is said next ``[real tokens, V]``, at each real token of target ``[B, L]``."""
+    def token_states(self, embeddings: Tensor, target: TextTokens) -> Tensor:
+        """States ``[n, d]`` that predict the n real tokens of target ``[B, L]``, row by row."""
         prefix = self(embeddings)  # [B, P, d]
         said = self.language_model.embed(target.ids[:, :-1])  # [B, L - 1, d]; the last predicts nothing
         mask = torch.cat((target.mask.new_ones(prefix.shape[:2]), target.mask[:, :-1]), dim=1)
         states, _ = self.language_model(torch.cat((prefix, said), dim=1), mask)
-        return self.language_model.logits(states[:, self.prefix_length - 1 :][target.mask])
+        return states[:, self.prefix_length - 1 :][target.mask]
 
     @torch.no_grad()
     def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:

@@ -20,13 +20,13 @@ class Card:
     Attributes:
         name: How it is called on the command line.
         teraflops: Dense bfloat16 products, 10¹² operations a second at most.
-        gib: Memory; None where it does not matter.
+        memory: In bytes; None where it does not matter.
         source: Where the figures are from.
     """
 
     name: str
     teraflops: float
-    gib: float | None
+    memory: int | None
     source: str
 
 
@@ -34,10 +34,10 @@ class Card:
 CARDS = {
     card.name: card
     for card in (
-        Card("h200", 989, 141e9 / 2**30, "NVIDIA H200 data sheet, SXM: 1,979 TFLOPS with sparsity, 141 GB"),
-        Card("h100", 989, 80e9 / 2**30, "NVIDIA H100 data sheet, SXM: 1,979 TFLOPS with sparsity, 80 GB"),
-        Card("a100", 312, 80e9 / 2**30, "NVIDIA A100 data sheet, 80 GB: 312 TFLOPS"),
-        Card("4090", 165.2, 24e9 / 2**30, "NVIDIA Ada architecture paper, RTX 4090: 165.2 TFLOPS, 24 GB"),
+        Card("h200", 989, 141 * 10**9, "NVIDIA H200 data sheet, SXM: 1,979 TFLOPS with sparsity, 141 GB"),
+        Card("h100", 989, 80 * 10**9, "NVIDIA H100 data sheet, SXM: 1,979 TFLOPS with sparsity, 80 GB"),
+        Card("a100", 312, 80 * 10**9, "NVIDIA A100 data sheet, 80 GB: 312 TFLOPS"),
+        Card("4090", 165.2, 24 * 10**9, "NVIDIA Ada architecture paper, RTX 4090: 165.2 TFLOPS, 24 GB"),
     )
 }
 

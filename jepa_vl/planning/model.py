@@ -104,6 +104,7 @@ def shape_batch(objective: TrainedObjective, size: int, lengths: Lengths, *, cac
         group=torch.zeros(size, dtype=torch.long),
         query=_texts(size, lengths.query),
         target=_texts(size, lengths.target),
+        longest_text=lengths.query + lengths.target,
         **media,
     )
 

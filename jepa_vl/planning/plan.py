@@ -87,10 +87,10 @@ class Plan:
 
 
 def make_plan(values: dict[str, Any], *, lengths: Lengths, card: Card, utilisation: float) -> Plan:
-    """Plan a resolved recipe: neither weights nor data are read.
+    """Plan a recipe: neither weights nor data are read.
 
     Args:
-        values: The resolved recipe.
+        values: The recipe, resolved and with its defaults.
         lengths: Tokens of every sample's texts.
         card: What it would run on.
         utilisation: Share of the card's peak that is reached.

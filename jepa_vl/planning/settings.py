@@ -1,4 +1,4 @@
-"""What a resolved recipe says about the size of a run: batch, processes, steps, precision."""
+"""What a recipe says about the size of a run: batch, processes, steps, precision."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 import torch
 
 from jepa_vl.errors import RecipeError
-from jepa_vl.recipe.arguments import REQUIRED, arguments_of
-from jepa_vl.registry.entry import Entry
 
 #: The trainer's precision → number format of the weights, and of what autocast computes in.
 PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
@@ -58,13 +56,13 @@ class RunSize:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> RunSize:
-        """Read a resolved recipe.
+        """Read a recipe that is resolved and has its defaults.
 
         Raises:
             RecipeError: Its data module has no ``batch_size``, or its precision is none that can be planned.
         """
-        trainer, notes = values["trainer"], []
-        batch = _of_data(values, "batch_size")
+        trainer, data, notes = values["trainer"], values["data"]["init_args"], []
+        batch = data.get("batch_size")
         if not isinstance(batch, int):
             name = values["data"]["class_path"].rpartition(".")[2]
             raise RecipeError(f"data {name} has no batch_size, without which nothing can be planned")
@@ -85,20 +83,10 @@ class RunSize:
             buckets=processes > 1 and shards == 1 and not options.get("gradient_as_bucket_view"),
             steps=steps,
             precision=_precision(trainer.get("precision")),
-            cached=bool(_of_data(values, "cache_features")),
-            cache_bytes=getattr(torch, _of_data(values, "cache_dtype") or "float32").itemsize,
+            cached=bool(data.get("cache_features")),
+            cache_bytes=getattr(torch, data.get("cache_dtype") or "float32").itemsize,
             notes=tuple(notes),
         )
-
-
-def _of_data(values: dict[str, Any], name: str) -> Any:
-    """Return an argument of the data module, by default that of its class; None where it has none."""
-    given = values["data"]["init_args"]
-    if name in given:
-        return given[name]
-    module, _, part = values["data"]["class_path"].rpartition(".")
-    argument = arguments_of(Entry("data", part, f"{module}:{part}", module).load()).get(name)
-    return None if argument is None or argument.default is REQUIRED else argument.default
 
 
 def _devices(value: Any) -> tuple[int, str]:

@@ -10,7 +10,9 @@ from rich.table import Table
 
 from jepa_vl.planning.plan import Plan
 
-GIB, TERA = 2**30, 1e12
+#: Units, largest first.
+BYTES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
+COUNTS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
 LEFT_OUT = (
     "Operations are products of matrices, convolutions and attention, two for a multiplication with addition; "
     "what is done number by number, and optimizer and communication, are left out. Working memory is an "
@@ -46,20 +48,19 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _sample(plan: Plan) -> Table:
-    table = _table("a sample", "", "tokens", "kB", "GFLOPs")
+    table = _table("a sample", "", "tokens", "bytes", "FLOPs")
     found, step = plan.sample_bytes, plan.step
-    vision = "" if not step.flops_vision else f"{step.flops_vision / 1e9:,.3f}"
     if plan.frames:
-        table.add_row(f"frames: {plan.frames}", "", f"{found['frames'] / 1e3:,.1f}", "")
-        kb = f"{found['visual tokens'] / 1e3:,.1f}" if "visual tokens" in found else ""
+        table.add_row(f"frames: {plan.frames}", "", _bytes(found["frames"]), "")
         seen = "once, then cached" if plan.size.cached else "in every step"
-        word = f", frozen: seen {seen}" if vision else ""
-        table.add_row(f"visual tokens{word}", f"{plan.visual_tokens:,}", kb, vision)
-    table.add_row("query", str(plan.lengths.query), f"{found['query'] / 1e3:,.2f}", "")
-    read = "" if not step.flops_text else f"{step.flops_text / 1e9:,.3f}"
-    word = ", by a frozen encoder: read once" if read else ""
-    table.add_row(f"target{word}", str(plan.lengths.target), f"{found['target'] / 1e3:,.2f}", read)
-    table.add_row("training step, forward and backward", "", "", f"{step.flops / 1e9:,.3f}")
+        word = f", frozen: seen {seen}" if step.flops_vision else ""
+        tokens = _bytes(found.get("visual tokens", 0))
+        table.add_row(f"visual tokens{word}", f"{plan.visual_tokens:,}", tokens, _count(step.flops_vision))
+    table.add_row("query", str(plan.lengths.query), _bytes(found["query"]), "")
+    word = ", by a frozen encoder: read once" if step.flops_text else ""
+    row = (str(plan.lengths.target), _bytes(found["target"]), _count(step.flops_text))
+    table.add_row(f"target{word}", *row)
+    table.add_row("training step, forward and backward", "", "", _count(step.flops))
     return table
 
 
@@ -74,45 +75,56 @@ def _parameters(plan: Plan) -> Table:
 
 
 def _memory(plan: Plan) -> Table:
-    table = _table("memory of a process, GiB", "part", "weights", "gradients", "optimizer", "working")
+    table = _table("memory of a process", "part", "weights", "gradients", "optimizer", "working")
     memory = plan.memory
     for name in dict.fromkeys((*memory.parts, *memory.working_by_part)):
         held = memory.parts.get(name)
-        row = ("", "", "") if held is None else tuple(map(_gib, (held.weights, held.gradients, held.optimizer)))
-        table.add_row(name, *row, _gib(memory.working_by_part.get(name, 0)))
+        kept = (0, 0, 0) if held is None else (held.weights, held.gradients, held.optimizer)
+        table.add_row(name, *map(_bytes, (*kept, memory.working_by_part.get(name, 0))))
     if memory.buckets:
-        table.add_row("DDP's buckets", "", _gib(memory.buckets), "", "")
+        table.add_row("DDP's buckets", "", _bytes(memory.buckets), "", "")
     table.add_section()
     sums = [sum(getattr(p, word) for p in memory.parts.values()) for word in ("weights", "gradients", "optimizer")]
     sums[1] += memory.buckets
-    table.add_row("all", *(f"{n / GIB:,.2f}" for n in (*sums, memory.working)))
-    table.add_row("together", "", "", "", f"{memory.total / GIB:,.2f}")
+    table.add_row("all", *map(_bytes, (*sums, memory.working)))
+    table.add_row("together", "", "", "", _bytes(memory.total))
     return table
 
 
-def _gib(count: int) -> str:
-    return f"{count / GIB:,.2f}" if count >= GIB / 200 else ("<0.01" if count else "")
-
-
 def _run(plan: Plan) -> Table:
-    card = plan.card
     table = _table("the run", "", "")
     for left, right in _run_rows(plan):
         table.add_row(left, right)
-    table.add_row(f"{card.name}: {card.teraflops:,.4g} TFLOPS at most", card.source)
     return table
 
 
 def _run_rows(plan: Plan) -> Iterator[tuple[str, str]]:
-    size, card, total = plan.size, plan.card, plan.memory.total / GIB
-    yield "operations a sample", f"{plan.flops_per_sample / TERA:,.4g} TFLOPs"
-    if card.gib is not None:
-        fits = "fits" if total < card.gib else "does not fit"
-        yield "memory", f"{total:,.1f} of {card.gib:,.1f} GiB: {fits}"
+    size, card, total = plan.size, plan.card, plan.memory.total
+    yield "operations a sample", f"{_count(plan.flops_per_sample)}FLOPs"
+    yield card.name, f"{card.teraflops:,.4g} TFLOPS at most: {card.source}"
+    if card.memory is not None:
+        fits = "fits" if total < card.memory else "does not fit"
+        yield "memory", f"{_bytes(total)} of {_bytes(card.memory)}: {fits}"
     hours, samples = plan.card_hours, plan.samples
     if hours is None or samples is None:
         return
     yield "samples", f"{samples:,} ({size.steps:,} steps)"
-    yield "operations", f"{samples * plan.flops_per_sample:,.4g}"
-    yield f"card hours at {plan.utilisation:.0%}", f"{hours:,.4g}"
-    yield "wall time", f"{hours / size.processes:,.4g} h = {hours / size.processes / 24:,.3g} days"
+    yield "operations", f"{samples * plan.flops_per_sample:.3g} FLOPs"
+    yield f"card hours at {plan.utilisation:.0%} of its peak", f"{hours:,.4g}"
+    yield "time", _time(hours / size.processes)
+
+
+def _time(hours: float) -> str:
+    if hours >= 48:
+        return f"{hours / 24:,.1f} days"
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 3600:,.3g} seconds"
+
+
+def _bytes(count: float) -> str:
+    unit, size = next((pair for pair in BYTES if count >= pair[1]), BYTES[-1])
+    return f"{count / size:,.1f} {unit}" if count else ""
+
+
+def _count(count: float) -> str:
+    unit, size = next((pair for pair in COUNTS if count >= pair[1]), COUNTS[-1])
+    return f"{count / size:,.2f} {unit}" if count else ""
