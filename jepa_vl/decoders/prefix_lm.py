@@ -49,6 +49,7 @@ class PrefixLM(TextDecoder):
 
     space: Tensor
     prefix: nn.Linear
+    forward_methods = ("token_states", "decode")
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class PrefixLM(TextDecoder):
     def forward(self, embeddings: Tensor) -> Tensor:
         """Turn unit embeddings ``[B, E]`` to the language model's first input ``[B, P, d]``."""
         entries = F.normalize(embeddings.float(), dim=-1) * embeddings.shape[-1] ** 0.5
-        return self.prefix(entries).unflatten(1, (self.prefix_length, -1))
+        return self.prefix(entries.to(self.prefix.weight.dtype)).unflatten(1, (self.prefix_length, -1))
 
     def token_states(self, embeddings: Tensor, target: TextTokens) -> Tensor:
         """States ``[n, d]`` that predict the n real tokens of target ``[B, L]``, row by row."""

@@ -42,6 +42,7 @@ class LanguageModel(Component):
     target_tokenizer: TextTokenizer
     end_id: int
     wants_texts: bool = False
+    forward_methods = ("embed", "logits", "token_losses")
 
     @abstractmethod
     def embed(self, ids: Tensor) -> Tensor:

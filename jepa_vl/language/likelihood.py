@@ -52,7 +52,7 @@ def _block_scores(language_model: LanguageModel, prefix: Prefix, rows: Tensor, t
         cache = language_model.cache_rows(prefix.cache, rows)
         further, _ = language_model(language_model.embed(text.ids[:, :-1]), mask, cache=cache)
         states = torch.cat((states, further), dim=1)  # [m, L, d]
-    losses = torch.zeros(text.ids.shape, device=rows.device)  # [m, L]
+    losses = torch.zeros(text.ids.shape, device=rows.device, dtype=torch.float32)  # [m, L]
     losses[text.mask] = language_model.token_losses(states[text.mask], text.ids[text.mask]).each
     return -losses.sum(dim=1) / text.mask.sum(dim=1)
 

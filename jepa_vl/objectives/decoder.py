@@ -14,6 +14,7 @@ from jepa_vl.decoders.space import TextSpace
 from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.base import DECODE, GENERATE, Collator
 from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.layers import LayerSettings
 from jepa_vl.objectives.token_loss import TokenLoss
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.sample import Batch
@@ -35,6 +36,7 @@ class DecoderObjective(TrainedObjective):
         noise: Deviation, in each of the E numbers, of the Gaussian noise on unit embeddings in training.
             They are brought back to unit norm.
         optimizer: Learning rate, weight decay and schedule.
+        layers: How the layers of what is trained are run.
 
     Raises:
         RecipeError: The model has no text embeddings, the decoder has nothing to train, or the noise is
@@ -52,8 +54,9 @@ class DecoderObjective(TrainedObjective):
         decoder: TextDecoder,
         noise: float = 0.0,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+        layers: LayerSettings = LayerSettings(),  # noqa: B008 - immutable
     ) -> None:
-        super().__init__(optimizer=optimizer)
+        super().__init__(optimizer=optimizer, layers=layers)
         if not isinstance(decoder, PrefixLM) or decoder.frozen:
             trained = " with weights" if isinstance(decoder, PrefixLM) else ""
             raise RecipeError(

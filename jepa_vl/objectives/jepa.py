@@ -16,6 +16,7 @@ from jepa_vl.losses.base import Loss
 from jepa_vl.metrics.embedding_health import effective_rank, embedding_std
 from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, SCORE, Collator
 from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.layers import LayerSettings
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.predictors.base import Predictor
 from jepa_vl.sample import Batch
@@ -36,6 +37,7 @@ class JEPAObjective(TrainedObjective):
         loss: D(Ŝ_Y, S_Y).
         embed_dim: E, width of the shared space (1,536 in the paper).
         optimizer: Learning rate, weight decay and schedule.
+        layers: How the layers of what is trained are run.
         decoder: Ŝ_Y → Ŷ, for when text is wanted. It is trained elsewhere: checkpoints are the same with
             and without one.
 
@@ -55,9 +57,10 @@ class JEPAObjective(TrainedObjective):
         loss: Loss,
         embed_dim: int = 256,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+        layers: LayerSettings = LayerSettings(),  # noqa: B008 - immutable
         decoder: TextDecoder | None = None,
     ) -> None:
-        super().__init__(optimizer=optimizer)
+        super().__init__(optimizer=optimizer, layers=layers)
         predictor.connect(vision_dim=vision_encoder.dim, embed_dim=embed_dim)
         text_encoder.connect(embed_dim=embed_dim)
         if loss.needs_frozen_target and any(p.requires_grad for p in text_encoder.parameters()):

@@ -19,6 +19,7 @@ from jepa_vl.language.prefix import read_prefix
 from jepa_vl.metrics.embedding_health import effective_rank, embedding_std
 from jepa_vl.objectives.base import GENERATE, SCORE, Collator
 from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.layers import LayerSettings
 from jepa_vl.objectives.token_loss import TokenLoss
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.predictors.projection import VisualProjection
@@ -39,6 +40,7 @@ class TokenObjective(TrainedObjective):
         vision_encoder: X_V → S_V.
         language_model: Says the target after visual tokens and query.
         optimizer: Learning rate, weight decay and schedule.
+        layers: How the layers of what is trained are run.
     """
 
     vision_encoder: VisionEncoder
@@ -50,8 +52,9 @@ class TokenObjective(TrainedObjective):
         vision_encoder: VisionEncoder,
         language_model: LanguageModel,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+        layers: LayerSettings = LayerSettings(),  # noqa: B008 - immutable
     ) -> None:
-        super().__init__(optimizer=optimizer)
+        super().__init__(optimizer=optimizer, layers=layers)
         self.vision_encoder = vision_encoder
         self.language_model = language_model
         self.visual_projection = VisualProjection(vision_encoder.dim, language_model.dim)

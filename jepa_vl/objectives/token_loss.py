@@ -29,5 +29,6 @@ class TokenLoss(nn.Module):
         """
         losses = language_model.token_losses(states, ids, likeliest=likeliest)
         # however the tokens are spread over ranks
-        tokens = sum_ranks(torch.tensor(float(len(ids)), device=ids.device)) / world().size
+        count = torch.tensor(float(len(ids)), device=ids.device, dtype=torch.float32)
+        tokens = sum_ranks(count) / world().size
         return losses.total / tokens, losses

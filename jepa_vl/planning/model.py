@@ -16,6 +16,7 @@ from jepa_vl.errors import RecipeError
 from jepa_vl.language.data_vocabulary import DataVocabulary
 from jepa_vl.objectives.base import Objective
 from jepa_vl.objectives.decoder import DecoderObjective
+from jepa_vl.objectives.layers import checkpoint_layers
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.planning.shapes import shapes_only, strip_values
 from jepa_vl.sample import Batch, Sample, TextTokens
@@ -61,6 +62,8 @@ def build_on_shapes(values: dict[str, Any], dtype: torch.dtype) -> TrainedObject
         strip_values(objective)
         for part in parts_beside(objective).values():
             strip_values(part)
+    if objective.layer_settings.checkpoint_activations:
+        checkpoint_layers(objective)
     objective.fabric = _STAND_IN  # its own word for a step outside of a trainer
     return objective.train()
 

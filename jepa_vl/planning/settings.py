@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from jepa_vl.compare.observe import processes
 from jepa_vl.errors import RecipeError
 
 #: The trainer's precision → number format of the weights, and of what autocast computes in.
@@ -66,37 +67,27 @@ class RunSize:
         if not isinstance(batch, int):
             name = values["data"]["class_path"].rpartition(".")[2]
             raise RecipeError(f"data {name} has no batch_size, without which nothing can be planned")
-        devices, note = _devices(trainer.get("devices"))
-        notes += [note] if note else []
-        processes = devices * int(trainer.get("num_nodes") or 1)
+        count = processes(trainer)
+        if str(trainer.get("devices", "auto")) in ("auto", "-1"):
+            notes.append(f"trainer.devices is 'auto': here, that is {count} process(es)")
         steps = trainer.get("max_steps")
         if steps is None or steps < 0:
             steps = None
             notes.append("the recipe sets no trainer.max_steps: there is no whole run to count")
-        shards = _shards(trainer.get("strategy"), processes)
+        shards = _shards(trainer.get("strategy"), count)
         options = trainer["strategy"].get("init_args", {}) if isinstance(trainer.get("strategy"), dict) else {}
         return cls(
             batch=batch,
             accumulate=int(trainer.get("accumulate_grad_batches") or 1),
-            processes=processes,
+            processes=count,
             shards=shards,
-            buckets=processes > 1 and shards == 1 and not options.get("gradient_as_bucket_view"),
+            buckets=count > 1 and shards == 1 and not options.get("gradient_as_bucket_view"),
             steps=steps,
             precision=_precision(trainer.get("precision")),
             cached=bool(data.get("cache_features")),
             cache_bytes=getattr(torch, data.get("cache_dtype") or "float32").itemsize,
             notes=tuple(notes),
         )
-
-
-def _devices(value: Any) -> tuple[int, str]:
-    if isinstance(value, list):
-        return len(value), ""
-    if isinstance(value, str) and "," in value:
-        return len([word for word in value.split(",") if word.strip()]), ""
-    if str(value).isdigit() and int(value) > 0:
-        return int(value), ""
-    return 1, f"trainer.devices is {value or 'auto'}: counted as 1"
 
 
 def _precision(value: Any) -> str:
@@ -106,8 +97,8 @@ def _precision(value: Any) -> str:
     return word
 
 
-def _shards(strategy: Any, processes: int) -> int:
+def _shards(strategy: Any, count: int) -> int:
     if not isinstance(strategy, dict) or not strategy["class_path"].endswith(".ModelParallelStrategy"):
         return 1
     size = strategy.get("init_args", {}).get("data_parallel_size", "auto")
-    return processes if size == "auto" else int(size)
+    return count if size == "auto" else int(size)

@@ -19,7 +19,7 @@ from jepa_vl.planning.plan import make_plan
 
 WORKER = Path(__file__).with_name("memory_worker.py")
 MIDDLE = {"dim": "384", "layers": "4", "heads": "6"}
-TOLERANCE = 0.15
+TOLERANCE = 0.05
 
 
 @pytest.mark.slow
@@ -39,11 +39,13 @@ def test_a_process_grows_by_what_was_planned(
     (tmp_path / "values.json").write_text(json.dumps(values))
     done = subprocess.run(
         [sys.executable, str(WORKER), str(tmp_path / "values.json")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # each tensor by itself: what the allocator cannot use again is not the model's
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"},
         capture_output=True,
         text=True,
         check=True,
     )
     grown = int(done.stdout)
-    assert plan.memory.total == pytest.approx(grown, rel=TOLERANCE)
-    assert plan.memory.total > 200 * 2**20  # enough for the process's own to be little beside it
+    weights = sum(part.weights for part in plan.memory.parts.values())
+    assert plan.memory.total - weights == pytest.approx(grown, rel=TOLERANCE)
+    assert grown > 200 * 2**20  # enough for the process's own to be little beside it
