@@ -78,8 +78,13 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """Read a checkpoint without running anything that it may hold.
 
     Raises:
-        UserError: It holds more than weights and plain values, or was not written by jepa-vl.
+        UserError: It holds more than weights and plain values, was not written by jepa-vl, or is sharded.
     """
+    if file.is_dir():
+        raise UserError(
+            f"{file} is a sharded checkpoint, of which training can go on; to use it, make one file of it with "
+            f"`python -m lightning.fabric.utilities.consolidate_checkpoint {file} --output_file one.ckpt`"
+        )
     try:
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:

@@ -113,10 +113,11 @@ def test_every_trainable_parameter_has_a_gradient_even_without_queries(any_token
         assert not [n for n, p in any_token.named_parameters() if p.requires_grad and p.grad is None]
 
 
-def test_at_full_size_the_twin_is_the_whole_language_model(llama_1b, patches):
+def test_at_full_size_the_twin_is_the_whole_language_model(patches):
     """Section 4.5: all 16 layers of Llama-3.2-1B, 1.24 billion parameters with tied embeddings."""
     with torch.device("meta"):
-        objective = TokenObjective(vision_encoder=patches(), language_model=HFCausalLM(model=llama_1b))
+        whole = HFCausalLM(model="meta-llama/Llama-3.2-1B")
+        objective = TokenObjective(vision_encoder=patches(), language_model=whole)
     count = sum(p.numel() for p in objective.language_model.parameters())
     assert count == pytest.approx(1.236e9, rel=0.001)
 
