@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoTokenizer
 
 Command = Callable[..., tuple[int, str, str]]
 PLAN = ("plan", "--config", "tiny.yaml")
@@ -81,7 +81,8 @@ def test_a_model_whose_configuration_cannot_be_had_says_what_to_do(
     def no_network(*_: Any, **__: Any) -> None:
         raise OSError("We couldn't connect to the hub")
 
-    monkeypatch.setattr(AutoConfig, "from_pretrained", no_network)
+    for loader in (AutoConfig, AutoTokenizer):
+        monkeypatch.setattr(loader, "from_pretrained", no_network)
     status, _, err = jepa_vl(*PLAN, "--objective.predictor.query_model", "someone/model")
     assert status == 1
     assert "cannot load the hub model 'someone/model'" in err

@@ -78,6 +78,7 @@ def test_what_is_held_through_training_is_exact(jepa: Values, real: Real) -> Non
     assert parameters_by_part(objective) == plan.parameters
 
 
+@pytest.mark.slow
 def test_half_precision_halves_what_is_held_and_mixed_does_not(jepa: Values) -> None:
     whole, half, mixed = (
         planned(jepa("trainer.precision", word)) for word in ("32-true", "bf16-true", "bf16-mixed")
@@ -88,18 +89,21 @@ def test_half_precision_halves_what_is_held_and_mixed_does_not(jepa: Values) -> 
     assert whole.step.flops == half.step.flops == mixed.step.flops
 
 
+@pytest.mark.slow
 def test_working_memory_grows_with_the_batch_and_nothing_else_does(jepa: Values) -> None:
     small, large = planned(jepa()), planned(jepa("data.batch_size", "32"))
     assert small.memory.parts == large.memory.parts
     assert 1.8 < large.memory.working / small.memory.working < 2.3
 
 
+@pytest.mark.slow
 def test_dropout_takes_no_matrix_of_attention(jepa: Values) -> None:
     plain, dropped = planned(jepa()), planned(jepa("objective.predictor.dropout", "0.1"))
     assert plain.step.flops == dropped.step.flops
     assert dropped.memory.working < 1.6 * plain.memory.working
 
 
+@pytest.mark.slow
 def test_hours_are_the_operations_of_all_samples_at_a_share_of_the_peak(jepa: Values) -> None:
     plan = planned(jepa("trainer.devices", "2", "trainer.accumulate_grad_batches", "3"))
     samples = 10 * 16 * 2 * 3
@@ -111,6 +115,7 @@ def test_hours_are_the_operations_of_all_samples_at_a_share_of_the_peak(jepa: Va
     assert any("max_steps" in note for note in unknown.notes)
 
 
+@pytest.mark.slow
 def test_a_longer_text_than_is_read_is_cut_and_a_vocabulary_of_the_data_counts_as_all(token: Values) -> None:
     values = token("objective.language_model.vocabulary", "data", "objective.language_model.max_length", "20")
     plan = planned(values, target=50)
