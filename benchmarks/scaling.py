@@ -1,8 +1,8 @@
 """How a training step's memory and time grow with the batch, the frames and the processes, beside the plan.
 
-Run    python benchmarks/scaling.py --config recipes/quickstart.yaml --batches 32 64 128 --frames 4 8 16 --ranks 1 2
-Each row is a run of its own of eight steps on batches of zeros. Memory is what the first process grows by once it is built;
-time is processor time, of all processes together, which says the same on a busy machine.
+Run    python benchmarks/scaling.py --batches 32 64 128 --frames 4 8 16 --ranks 1 2
+Each row is a run of its own of eight steps on batches of zeros. Memory is what the first process grows by
+once it is built; time is that process's own on the processor, which says the same on a busy machine.
 """
 
 from __future__ import annotations
@@ -85,7 +85,16 @@ def work(values: dict[str, Any], ranks: int) -> None:
 def measured(values: dict[str, Any], ranks: int) -> dict[str, float]:
     """Train in a process of its own; each tensor there has its own pages, so that none is kept for others."""
     env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", __file__, "--ranks", str(ranks), "--worker", json.dumps(values)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        __file__,
+        "--ranks",
+        str(ranks),
+        "--worker",
+        json.dumps(values),
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
@@ -102,12 +111,18 @@ def main() -> None:
     args = parser.parse_args()
     if args.worker is not None:
         return work(json.loads(args.worker), args.ranks[0])
-    table = Table("batch", "frames", "processes", "planned MiB", "measured MiB", "planned GFLOPs", "samples / CPU s")
+    table = Table(
+        "batch", "frames", "processes", "planned MiB", "measured MiB", "planned GFLOPs", "samples / CPU s"
+    )
     rows = [(batch, args.frames[0], 1) for batch in args.batches]
     rows += [(args.batches[0], frames, 1) for frames in args.frames[1:]]
     rows += [(args.batches[0], args.frames[0], ranks) for ranks in args.ranks if ranks > 1]
     for batch, frames, ranks in rows:
-        changes = {"data.batch_size": batch, "objective.vision_encoder.num_frames": frames, "trainer.devices": ranks}
+        changes = {
+            "data.batch_size": batch,
+            "objective.vision_encoder.num_frames": frames,
+            "trainer.devices": ranks,
+        }
         recipe = load_recipe([args.config], [(key, str(value)) for key, value in changes.items()])
         values = parse(make_parser(), resolve(recipe)).as_dict()
         plan: Plan = make_plan(values, lengths=LENGTHS, card=Card("any", 1.0, None, ""), utilisation=1.0)

@@ -110,7 +110,9 @@ def main() -> None:
             table.add_row(f"{vocabulary:,}", f"{tokens:,}", *row, f"{apart:.1e}")
     console = Console(width=120)
     console.print(table)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
+    )
     precision = "bf16 autocast" if args.bf16 else "float32"
     console.print(
         f"width {args.width}, {precision}, {args.rounds} rounds, {name}, {torch.get_num_threads()} thread(s), "

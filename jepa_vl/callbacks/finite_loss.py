@@ -77,9 +77,7 @@ class FiniteLoss(Callback):
             raise DivergedError(value, trainer.global_step, ids, file)
         self._bad = True
         if trainer.is_global_zero:
-            log.warning(
-                "step %d is left out: the loss is %s; %s", trainer.global_step, value, _samples(ids)
-            )
+            log.warning("step %d is left out: the loss is %s; %s", trainer.global_step, value, _samples(ids))
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer

@@ -28,7 +28,15 @@ ones by their configurations.
 """
 N = TypeVar("N", int, float)
 
-OPTIONS = ("--config", "--gpu", "--gpu-tflops", "--utilisation", "--query-tokens", "--target-tokens", "--json")
+OPTIONS = (
+    "--config",
+    "--gpu",
+    "--gpu-tflops",
+    "--utilisation",
+    "--query-tokens",
+    "--target-tokens",
+    "--json",
+)
 
 
 @dataclass
@@ -111,7 +119,9 @@ def read_words(argv: Sequence[str]) -> Wanted:
         elif option == "--gpu-tflops":
             found.gpu_tflops = _number(option, value, float, lambda n: n > 0, "a number above 0")
         elif option == "--utilisation":
-            found.utilisation = _number(option, value, float, lambda n: 0 < n <= 1, "a share above 0 and up to 1")
+            found.utilisation = _number(
+                option, value, float, lambda n: 0 < n <= 1, "a share above 0 and up to 1"
+            )
         elif option in ("--query-tokens", "--target-tokens"):
             least = 0 if option == "--query-tokens" else 1
             number = _number(option, value, int, lambda n: n >= least, f"a whole number from {least} on")

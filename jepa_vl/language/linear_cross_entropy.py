@@ -90,7 +90,12 @@ class _Losses(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, places: Tensor, half: torch.dtype | None
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        places: Tensor,
+        half: torch.dtype | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         gradients = _Gradients(states, weight, bias, ctx.needs_input_grad)

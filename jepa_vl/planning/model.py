@@ -160,9 +160,7 @@ def parts_beside(objective: TrainedObjective) -> dict[str, torch.nn.Module]:
 
 
 def _texts(size: int, length: int) -> TextTokens:
-    return TextTokens(
-        torch.zeros(size, length, dtype=torch.long), torch.ones(size, length, dtype=torch.bool)
-    )
+    return TextTokens(torch.zeros(size, length, dtype=torch.long), torch.ones(size, length, dtype=torch.bool))
 
 
 _STAND_IN = Fabric(accelerator="cpu", devices=1)

@@ -75,7 +75,9 @@ class RunSize:
             steps = None
             notes.append("the recipe sets no trainer.max_steps: there is no whole run to count")
         shards = _shards(trainer.get("strategy"), count)
-        options = trainer["strategy"].get("init_args", {}) if isinstance(trainer.get("strategy"), dict) else {}
+        options = (
+            trainer["strategy"].get("init_args", {}) if isinstance(trainer.get("strategy"), dict) else {}
+        )
         return cls(
             batch=batch,
             accumulate=int(trainer.get("accumulate_grad_batches") or 1),

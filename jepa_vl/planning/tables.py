@@ -84,7 +84,9 @@ def _memory(plan: Plan) -> Table:
     if memory.buckets:
         table.add_row("DDP's buckets", "", _bytes(memory.buckets), "", "")
     table.add_section()
-    sums = [sum(getattr(p, word) for p in memory.parts.values()) for word in ("weights", "gradients", "optimizer")]
+    sums = [
+        sum(getattr(p, word) for p in memory.parts.values()) for word in ("weights", "gradients", "optimizer")
+    ]
     sums[1] += memory.buckets
     table.add_row("all", *map(_bytes, (*sums, memory.working)))
     table.add_row("together", "", "", "", _bytes(memory.total))

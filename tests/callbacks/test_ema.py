@@ -66,7 +66,9 @@ def last(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("start", [0, 3])
-def test_it_is_the_average_that_is_saved_validated_and_left(fake: ModuleType, tmp_path: Path, start: int) -> None:
+def test_it_is_the_average_that_is_saved_validated_and_left(
+    fake: ModuleType, tmp_path: Path, start: int
+) -> None:
     watch = Watch()
     objective = train(fake, tmp_path / "run", EMA(decay=DECAY, start=start), watch, steps=8)
     want = averaged(watch.steps, start=start)
@@ -86,7 +88,9 @@ def test_validation_changes_nothing_of_what_is_trained(fake: ModuleType, tmp_pat
     torch.testing.assert_close(plain.steps, with_it.steps, atol=0, rtol=0)
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_also_after_its_end(fake: ModuleType, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one_also_after_its_end(
+    fake: ModuleType, tmp_path: Path
+) -> None:
     """A run that came to its end leaves its weights in the checkpoint, not the average in their place."""
     train(fake, tmp_path / "whole", EMA(decay=DECAY), steps=9)
     train(fake, tmp_path / "parts", EMA(decay=DECAY), steps=5)

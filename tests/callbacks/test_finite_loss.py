@@ -29,7 +29,9 @@ def broken(objective: Any, value: float, batches: list[Any]) -> Any:
     return objective
 
 
-def run(fake: ModuleType, folder: Path, value: float, *own: Callback, **options: Any) -> tuple[Any, list[Any], Any]:
+def run(
+    fake: ModuleType, folder: Path, value: float, *own: Callback, **options: Any
+) -> tuple[Any, list[Any], Any]:
     torch.manual_seed(0)
     data, batches = fake.FakeData(), []
     objective = broken(fake.FakeObjective(), value, batches)
@@ -44,7 +46,9 @@ def run(fake: ModuleType, folder: Path, value: float, *own: Callback, **options:
 def test_the_run_ends_with_finite_weights_and_the_samples_by_name(
     fake: ModuleType, tmp_path: Path, value: float
 ) -> None:
-    with pytest.raises(DivergedError, match=rf"the loss is (nan|inf) after {WHEN} steps; its batch has") as error:
+    with pytest.raises(
+        DivergedError, match=rf"the loss is (nan|inf) after {WHEN} steps; its batch has"
+    ) as error:
         run(fake, tmp_path, value)
     line = json.loads((tmp_path / FILE).read_text())
     assert line["step"] == error.value.step == WHEN

@@ -26,6 +26,12 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
+def other_process(first: int) -> int:
+    """The process that the first one of a run has started."""
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    return next(int(c) for c in children if b"jepa_vl" in Path(f"/proc/{c}/cmdline").read_bytes())
+
+
 def last(folder: Path, name: str) -> dict[str, torch.Tensor]:
     return torch.load(folder / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)
 
@@ -94,8 +100,9 @@ def test_a_run_goes_on_with_two_processes_and_then_with_one_again(tiny: Path) ->
     part(7, 1, "--ckpt_path", "last")
     assert run("--name", "whole", "--trainer.max_steps", "7", folder=tiny).returncode == 0
     one, other = last(tiny, "whole"), last(tiny, "parts")
-    assert one["loops"]["fit_loop"]["state_dict"]["combined_loader"] == (
-        other["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+    assert (
+        one["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+        == (other["loops"]["fit_loop"]["state_dict"]["combined_loader"])
     )
     for key, weight in one["state_dict"].items():
         torch.testing.assert_close(other["state_dict"][key], weight, rtol=1e-3, atol=1e-4)
@@ -123,13 +130,13 @@ def test_a_killed_process_ends_the_run_with_one_message_and_soon(tiny: Path) -> 
     for line in process.stdout:
         if line.startswith("step "):
             break
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    others = [c for c in children if b"jepa_vl" in Path(f"/proc/{c}/cmdline").read_bytes()]
-    os.kill(int(others[0]), signal.SIGKILL)
+    os.kill(other_process(process.pid), signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Traceback" not in err
-    told = [line for line in err.splitlines() if "terminated with code -9" in line or "another process" in line]
+    told = [
+        line for line in err.splitlines() if "terminated with code -9" in line or "another process" in line
+    ]
     assert told
 
 
@@ -163,7 +170,9 @@ def test_slurms_signal_saves_a_checkpoint_and_has_the_job_started_again(tiny: Pa
     job |= {"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_PROCID": "0"}
     env = environment() | job | {"PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
     argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--name", "job", "--trainer.max_steps", "100000"]
-    process = subprocess.Popen(argv, cwd=tiny, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    process = subprocess.Popen(
+        argv, cwd=tiny, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("step "):
@@ -203,3 +212,25 @@ def test_a_loss_that_is_no_number_on_one_process_ends_both_with_the_samples(tiny
     assert "Traceback" not in done.stderr
     line = json.loads((tiny / "runs" / "nan" / "nonfinite.jsonl").read_text())
     assert len(line["ids"]) in (2, 4)  # of the processes whose loss it was
+
+
+def test_a_process_that_hangs_ends_the_run_when_its_time_is_over(tiny: Path) -> None:
+    strategy = ("--trainer.strategy.class_path", "lightning.pytorch.strategies.DDPStrategy")
+    argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
+    argv += [*strategy, "--trainer.strategy.init_args.timeout", "0:00:15", "--trainer.max_steps", "1000000"]
+    process = subprocess.Popen(
+        argv, cwd=tiny, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    hanging = other_process(process.pid)
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        process.wait(timeout=90)
+    finally:
+        os.kill(hanging, signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "another process of this run has ended, or has not answered in time" in err

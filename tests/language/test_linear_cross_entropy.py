@@ -81,7 +81,9 @@ def test_a_token_that_cannot_be_said_costs_infinity_and_has_no_gradient():
     losses = linear_cross_entropy(*learning, places)
     assert losses.each[4] == losses.total == torch.inf
     torch.testing.assert_close(
-        losses.each[others], plain(learning[0][others], *learning[1:], places[others]).detach(), check_dtype=False
+        losses.each[others],
+        plain(learning[0][others], *learning[1:], places[others]).detach(),
+        check_dtype=False,
     )
     got = torch.autograd.grad(losses.total, learning[0])[0]
     assert not got[4].any()

@@ -35,7 +35,9 @@ def _quiet(monkeypatch):
     monkeypatch.setattr(TrainedObjective, "logs_now", False)
 
 
-@pytest.mark.parametrize("layers", [AGAIN, EAGER, LayerSettings(checkpoint_activations=True, compile="eager")])
+@pytest.mark.parametrize(
+    "layers", [AGAIN, EAGER, LayerSettings(checkpoint_activations=True, compile="eager")]
+)
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_gradients_are_exactly_those_of_layers_as_they_are(every, batch_of, layers, dropout):
     objective = every(dropout=dropout, frozen=False)

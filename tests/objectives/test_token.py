@@ -151,7 +151,10 @@ def test_without_the_padding_between_query_and_target_all_is_as_with_it(any_toke
     want = loss_and_gradients(any_token, batch)
     torch.testing.assert_close(got, want, atol=1e-6, rtol=1e-4)
     texts_alone = batch.query.mask.sum(1) + batch.target.mask.sum(1)
-    assert seen == [4 + int(texts_alone.max()) - 1, 4 + batch.query.ids.shape[1] + batch.target.ids.shape[1] - 1]
+    assert seen == [
+        4 + int(texts_alone.max()) - 1,
+        4 + batch.query.ids.shape[1] + batch.target.ids.shape[1] - 1,
+    ]
     assert seen[0] < seen[1]
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from jepa_vl.checkpoint import build_objective
 from jepa_vl.cli.build import make_parser, parse
+from jepa_vl.decoders import space
 from jepa_vl.objectives.base import Objective
 from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
@@ -70,11 +71,25 @@ def token(pixels: Path, tiny_bert: str, tmp_path: Path) -> Values:
     return _recipes("token", {"language_model": language_model}, pixels, tmp_path)
 
 
+@pytest.fixture
+def decoder(
+    jepa: Values, token: Values, pixels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Values:
+    """Of the texts of a run of the recipe ``jepa``, which is built anew wherever it is asked for."""
+    of_run, of_token = jepa(), token()
+    monkeypatch.setattr(space, "load_objective", lambda path: build_objective(of_run).eval())
+    language_model = of_token["objective"]["init_args"]["language_model"]
+    part = {"class_path": "prefix_lm", "init_args": {"language_model": language_model, "prefix_length": 2}}
+    return _recipes("decoder", {"model": "runs/x", "decoder": part}, pixels, tmp_path)
+
+
 def _recipes(name: str, parts: dict[str, Any], pixels: Path, folder: Path) -> Values:
+    seen = {} if name == "decoder" else {"vision_encoder": "planned_pixels"}
+
     def make(*words: str) -> dict[str, Any]:
         recipe = {
             "plugins": [str(pixels)],
-            "objective": {"class_path": name, "init_args": {"vision_encoder": "planned_pixels", **parts}},
+            "objective": {"class_path": name, "init_args": {**seen, **parts}},
             "data": {"class_path": "manifest", "init_args": {"manifest": "m.jsonl", "batch_size": 16}},
             "trainer": {"max_steps": 10, "devices": 1},
         }

@@ -33,9 +33,7 @@ def test_a_process_grows_by_what_was_planned(
     make: Callable[..., dict[str, Any]] = request.getfixturevalue(name)
     more = ("data.batch_size", "32", "data.cache_features", "false", "objective.vision_encoder.tokens", "64")
     values = make(*words, *more)
-    plan = make_plan(
-        values, lengths=Lengths(8, 16), card=Card("test", 1.0, None, "nowhere"), utilisation=1.0
-    )
+    plan = make_plan(values, lengths=Lengths(8, 16), card=Card("test", 1.0, None, "nowhere"), utilisation=1.0)
     (tmp_path / "values.json").write_text(json.dumps(values))
     done = subprocess.run(
         [sys.executable, str(WORKER), str(tmp_path / "values.json")],

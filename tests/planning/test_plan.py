@@ -78,6 +78,19 @@ def test_what_is_held_through_training_is_exact(jepa: Values, real: Real) -> Non
     assert parameters_by_part(objective) == plan.parameters
 
 
+def test_the_decoders_operations_and_parameters_are_those_that_are_counted(
+    decoder: Values, real: Real
+) -> None:
+    values = decoder()
+    objective, batch = real(values, query=0, target=7)
+    cost, plan = count(objective, batch), planned(values)
+    assert plan.step.flops == cost.flops_per_sample
+    assert plan.step.flops_vision == plan.frames == plan.visual_tokens == 0
+    assert {k: v for k, v in plan.parameters.items() if k != "text_space"} == cost.parameters
+    assert plan.parameters["text_space"]["frozen"] > 0
+    assert plan.step.flops_text > 0
+
+
 @pytest.mark.slow
 def test_half_precision_halves_what_is_held_and_mixed_does_not(jepa: Values) -> None:
     whole, half, mixed = (

@@ -43,7 +43,9 @@ def tiny_models(tmp_path: Path, tiny_llama: str) -> dict[str, str]:
     small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     predictor = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1}
     VJEPA2Model(
-        VJEPA2Config(**small, crop_size=32, patch_size=8, frames_per_clip=8, pred_num_mask_tokens=2, **predictor)
+        VJEPA2Config(
+            **small, crop_size=32, patch_size=8, frames_per_clip=8, pred_num_mask_tokens=2, **predictor
+        )
     ).save_pretrained(tmp_path / "vjepa2")
     tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
     Gemma3TextModel(
