@@ -16,6 +16,7 @@ VERBS = {
     "predict": "write a checkpoint's predictions for the test splits",
     "evaluate": "run a suite of benchmarks on several models; writes one table",
     "compare": "train arms that differ in named keys only, with several seeds; writes one report",
+    "plan": "print what a recipe takes to train: parameters, operations, memory, hours",
     "convert": "turn a benchmark's official annotation files into a manifest",
     "prepare": "make shards of a manifest's clips, to stream frames or frozen features from",
     "embed": "embed videos as vectors",
@@ -90,6 +91,10 @@ def _dispatch(words: list[str]) -> int:
         from jepa_vl.cli.compare import main as compare
 
         return compare(rest)
+    if verb == "plan":
+        from jepa_vl.cli.plan import main as plan
+
+        return plan(rest)
     if verb == "convert":
         from jepa_vl.cli.convert import main as convert
 

@@ -11,7 +11,7 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
 from jepa_vl import registry
-from jepa_vl.errors import UserError
+from jepa_vl.errors import UserError, user_error_in
 from jepa_vl.objectives.base import Objective
 from jepa_vl.runs import best_or_last, find_checkpoint
 
@@ -78,8 +78,13 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """Read a checkpoint without running anything that it may hold.
 
     Raises:
-        UserError: It holds more than weights and plain values, or was not written by jepa-vl.
+        UserError: It holds more than weights and plain values, was not written by jepa-vl, or is sharded.
     """
+    if file.is_dir():
+        raise UserError(
+            f"{file} is a sharded checkpoint, of which training can go on; to use it, make one file of it by "
+            f"`python -m lightning.fabric.utilities.consolidate_checkpoint {file} --output_file one.ckpt`"
+        )
     try:
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
@@ -113,7 +118,12 @@ def build_objective(recipe: dict[str, Any]) -> Objective:
     registry.load_local(recipe.get("plugins") or [])
     parser = LightningArgumentParser(exit_on_error=False)
     parser.add_lightning_class_args(Objective, "objective", subclass_mode=True)
-    return parser.instantiate_classes(parser.parse_object({"objective": recipe["objective"]})).objective
+    config = parser.parse_object({"objective": recipe["objective"]})
+    try:
+        return parser.instantiate_classes(config).objective
+    except Exception as error:
+        # jsonargparse wraps what a constructor raises into errors of its own, with the whole recipe
+        raise user_error_in(error) or error from None
 
 
 def explain_checkpoint(error: RuntimeError, path: Path, objective: str) -> UserError | None:

@@ -14,7 +14,13 @@ class Component(LightningModule):
 
     A frozen component stays in eval mode whatever Lightning asks for, holds no gradient, and is left
     out of the optimizer.
+
+    Attributes:
+        forward_methods: Methods besides ``forward`` that compute with its weights; where these are sharded,
+            they are gathered for them too.
     """
+
+    forward_methods: tuple[str, ...] = ()
 
     def __init__(self, *, frozen: bool = False) -> None:
         super().__init__()

@@ -22,6 +22,13 @@ class ManifestError(UserError):
     """A manifest, or media it names, that cannot be used; names the file and line."""
 
 
+def user_error_in(error: BaseException | None) -> UserError | None:
+    """Return the `UserError` that led to an error, if there is one: others wrap what a constructor raises."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def nearest(name: str, choices: Iterable[str], *, most: int = 3) -> list[str]:
     """Return the choices that look most like ``name``, best first."""
     return difflib.get_close_matches(name, list(choices), n=most, cutoff=0.5)

@@ -150,7 +150,11 @@ class TextTokens:
 
 @dataclass
 class Batch:
-    """B collated samples. One of ``video`` and ``tokens`` is there, and neither in a batch of texts."""
+    """B collated samples. One of ``video`` and ``tokens`` is there, and neither in a batch of texts.
+
+    Attributes:
+        longest_text: Most tokens of a sample's query and target together, or more; None if not known.
+    """
 
     samples: list[Sample]
     index: Tensor  # int64 [B], position in the data set
@@ -159,6 +163,7 @@ class Batch:
     target: TextTokens
     video: Tensor | None = None  # uint8 [B, T, C, H, W]
     tokens: Tensor | None = None  # [B, N, D]
+    longest_text: int | None = None
 
     def __len__(self) -> int:
         return len(self.samples)

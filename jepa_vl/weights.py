@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError
 
 from jepa_vl import registry
@@ -17,6 +18,11 @@ from jepa_vl.errors import RecipeError, UserError, did_you_mean
 WeightsSource = Callable[[], Path]
 
 T = TypeVar("T")
+
+
+def shapes_alone() -> bool:
+    """Whether parts are built on the meta device: their shapes are wanted, and no weight is read."""
+    return torch.get_default_device().type == "meta"
 
 
 def resolve_model(name: str) -> str:
@@ -68,6 +74,7 @@ def load_hf(loader: Callable[..., T], model: str, **kwargs: Any) -> T:
         where = "the folder" if Path(path).is_dir() else "the hub model"
         advice = ""
         if where == "the hub model":
-            advice = "; without network, give a folder or one of the weights: "
+            enough = " (its config.json and tokenizer will do)" if shapes_alone() else ""
+            advice = f"; without network, give a folder{enough} or one of the weights: "
             advice += ", ".join(registry.names("weights")) or "(none is installed)"
         raise UserError(f"cannot load {where} '{path}': {reason}{advice}") from error

@@ -46,26 +46,6 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.fixture(scope="session")
-def llama_1b(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Folder of Llama-3.2-1B's configuration, without weights; its tokenizer is of bytes."""
-    folder = tmp_path_factory.mktemp("llama_1b")
-    tokenizer = byte_tokenizer()
-    tokenizer.save_pretrained(folder)
-    llama_config(
-        128_256,
-        tokenizer.eos_token_id,
-        hidden_size=2048,
-        num_hidden_layers=16,
-        num_attention_heads=32,
-        num_key_value_heads=8,
-        intermediate_size=8192,
-        max_position_embeddings=131_072,
-        tie_word_embeddings=True,
-    ).save_pretrained(folder)
-    return str(folder)
-
-
 def llama_config(vocabulary: int, end: int, **changes: Any) -> LlamaConfig:
     settings: dict[str, Any] = {
         "vocab_size": vocabulary,

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import (
 )
 
 from jepa_vl.callbacks.evaluation import SCORE_KEY, EvaluationCallback
+from jepa_vl.callbacks.finite_loss import FiniteLoss
 from jepa_vl.callbacks.last_checkpoint import LastCheckpoint
 from jepa_vl.callbacks.progress_lines import ProgressLines
 from jepa_vl.callbacks.random_state import RandomState
@@ -37,6 +38,7 @@ def default_callbacks(*, run_dir: Path, tasks: list[Task], data: SampleData) -> 
     """
     folder = Path(run_dir) / CHECKPOINTS
     found: list[Callback] = [
+        FiniteLoss(),
         Throughput(),
         RandomState(),
         EvaluationCallback(tasks=tasks, data=data, run_dir=run_dir),

@@ -14,6 +14,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from jepa_vl.callbacks import slurm
+
 log = logging.getLogger(__name__)
 
 
@@ -22,7 +24,8 @@ class LastCheckpoint(Checkpoint):
 
     Ctrl-C takes effect between two training steps (or after a validation that is under way), where the
     checkpoint is exact: a run that goes on from it equals one that was never stopped. A second Ctrl-C stops
-    at once. Of several processes all stop at the same step.
+    at once. Of several processes all stop at the same step. A job whose time is nearly up, as Slurm tells it
+    by SIGUSR1, does the same and has itself started again.
 
     Args:
         path: The file; it is replaced each time.
@@ -32,7 +35,8 @@ class LastCheckpoint(Checkpoint):
         self.path = Path(path)
         self._saved_at = -1
         self._asked_to_stop = False
-        self._handler: Any = None
+        self._again = False
+        self._handlers: dict[signal.Signals, Any] = {}
 
     # -- when to save
 
@@ -59,7 +63,7 @@ class LastCheckpoint(Checkpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save what there is, if training had begun."""
         together = self._asked_to_stop or isinstance(exception, SIGTERMException)
-        self._restore_handler()
+        self._restore_handlers()
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or trainer.global_step == 0:
             return
         if trainer.world_size > 1 and not together:
@@ -68,6 +72,8 @@ class LastCheckpoint(Checkpoint):
             self._save(trainer)
         except OSError as error:  # the disk is full, say; the first error is the one to show
             log.warning("could not save %s: %s", self.path, error)
+        if self._again and trainer.is_global_zero:
+            slurm.requeue()
 
     def _save(self, trainer: Trainer) -> None:
         if self._saved_at == trainer.global_step or trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -75,28 +81,33 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path)
         self._saved_at = trainer.global_step
 
-    # -- Ctrl-C
+    # -- Ctrl-C, and a job's end
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over Ctrl-C."""
-        self._asked_to_stop = False
+        """Take over the signals. (Lightning saves within the one of Slurm, wherever a step is then.)"""
+        self._asked_to_stop = self._again = False
         self._saved_at = -1
         if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGINT, self._interrupted)
+            for number in (signal.SIGINT, *((slurm.NEARLY_UP,) if slurm.in_job() else ())):
+                self._handlers[number] = signal.signal(number, self._interrupted)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give Ctrl-C back."""
-        self._restore_handler()
+        """Give the signals back."""
+        self._restore_handlers()
 
     def _interrupted(self, signum: int, frame: FrameType | None) -> None:
         self._asked_to_stop = True
-        self._restore_handler()
+        if signum == slurm.NEARLY_UP:
+            self._again = True
+            log.warning("the job's time is nearly up: stopping after this step, with a checkpoint")
+            return
+        self._restore_handlers()
         log.warning("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once")
 
-    def _restore_handler(self) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self._handler = None
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         asked = self._asked_to_stop

@@ -17,7 +17,7 @@ from jepa_vl.callbacks.defaults import default_callbacks
 from jepa_vl.cli.predictions import Predictions
 from jepa_vl.cli.record import RecipeRecord
 from jepa_vl.data.base import SampleData
-from jepa_vl.errors import RecipeError, UserError
+from jepa_vl.errors import RecipeError, user_error_in
 from jepa_vl.objectives.base import Objective
 from jepa_vl.recipe.resolve import PLAIN
 from jepa_vl.runs import RUNS
@@ -72,7 +72,7 @@ def build(parser: LightningArgumentParser, config: Namespace) -> Parts:
         built = parser.instantiate_classes(config)
     except Exception as error:
         # jsonargparse wraps what a constructor raises into errors of its own, with the whole recipe
-        known = _first_user_error(error)
+        known = user_error_in(error)
         if known is None:
             raise
         raise known from None
@@ -101,12 +101,6 @@ def make_trainer(parts: Parts, *, folder: Path, name: str, recipe: str) -> Train
         return Trainer(**options)
     except (MisconfigurationException, ValueError) as error:
         raise RecipeError(f"trainer: {error}") from error
-
-
-def _first_user_error(error: BaseException | None) -> UserError | None:
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _replaces(own: Callback, default: Callback) -> bool:

@@ -6,6 +6,13 @@ import re
 
 from jepa_vl.errors import UserError
 
+#: What the others hear of when a process of a run is gone, by gloo, NCCL and the store.
+_GONE = re.compile(
+    r"Connection (closed|reset) by peer|Broken pipe|watchdog|NCCL communicator was aborted|wait timeout"
+    r"|Timed out (waiting|after)|Socket Timeout",
+    re.IGNORECASE,
+)
+_OF_PROCESSES = ("RuntimeError", "DistBackendError", "DistNetworkError", "DistStoreError")
 _WORKER = re.compile(r"^Caught \w+ in .*?Original Traceback.*^[\w.]*Error: (.*)", re.DOTALL | re.MULTILINE)
 
 
@@ -24,6 +31,11 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         return f"the disk is full{where}; free some space, or put the cache elsewhere with JEPA_VL_CACHE", 1
     if type(error).__name__ == "MisconfigurationException" or "`val_check_interval`" in text:
         return f"trainer: {text}", 2
+    if type(error).__name__ in _OF_PROCESSES and (gone := _GONE.search(text)):
+        return (
+            "another process of this run has ended, or has not answered in time; its own message says why "
+            f"({gone[0]}). Go on from the last checkpoint with --ckpt_path last"
+        ), 1
     if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in text:
         return f"out of memory: {text.splitlines()[0]} Try a smaller --data.batch_size", 1
     return None

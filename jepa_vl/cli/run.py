@@ -125,6 +125,8 @@ def quiet() -> None:
     logging.getLogger("jepa_vl").setLevel(logging.INFO)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # says which process of a run was killed, before it ends the others
+    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
     for expected in (
         "does not have many workers",
         r"module\(s\) in eval mode at the start of training",  # the frozen parts

@@ -42,12 +42,17 @@ def _attention_backward(gradient: Shape, query: Shape, key: Shape, value: Shape,
     return 2 * int(sdpa_flop_count(query, key, value))
 
 
+def _added_product(total: Shape, left: Shape, right: Shape, *_: Any, **__: Any) -> int:
+    return 2 * prod(left) * right[-1]
+
+
 def _dot(left: Shape, right: Shape, *_: Any, **__: Any) -> int:
     return 2 * prod(left)
 
 
 #: What torch counts not at all, or not alike on all machines.
 FORMULAS = {
+    aten.addmm_: _added_product,
     aten.mv: _dot,
     aten.dot: _dot,
     aten._scaled_dot_product_flash_attention_for_cpu: _attention,

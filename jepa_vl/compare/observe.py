@@ -23,6 +23,7 @@ from jepa_vl.compare.rates import rates
 from jepa_vl.data.base import SampleData
 from jepa_vl.data.manifest import ManifestData
 from jepa_vl.objectives.base import Objective
+from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.sample import Sample
 from jepa_vl.vision.base import Preprocessing, VisionEncoder
 from jepa_vl.vision.fingerprint import fingerprint
@@ -176,7 +177,8 @@ def _training(parts: Parts, budgets: Iterable[float]) -> dict[str, str]:
     clip = options.get("gradient_clip_val")
     kind = options.get("gradient_clip_algorithm") or "norm"
     clipping = f"{kind} {clip}" if clip else NONE
-    if type(objective).configure_gradient_clipping is not LightningModule.configure_gradient_clipping:
+    known = (LightningModule.configure_gradient_clipping, TrainedObjective.configure_gradient_clipping)
+    if type(objective).configure_gradient_clipping not in known:
         clipping += f", by {type(objective).__name__} itself"
     dtypes = sorted({str(p.dtype).removeprefix("torch.") for p in objective.parameters() if p.requires_grad})
     return {

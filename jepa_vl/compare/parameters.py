@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -35,9 +34,9 @@ def parameters_by_part(objective: Objective) -> dict[str, dict[str, int]]:
         Part → {"trained": n, "frozen": n}; parts without any parameter are left out.
     """
     found: dict[str, dict[str, int]] = {}
-    tables = set(_tables(objective))
+    read = tables(objective)
     for name, parameter in objective.named_parameters():
-        part = TOKEN_EMBEDDING if id(parameter) in tables else part_of(name)
+        part = TOKEN_EMBEDDING if id(parameter) in read else part_of(name)
         counts = found.setdefault(part, {"trained": 0, "frozen": 0})
         counts["trained" if parameter.requires_grad else "frozen"] += parameter.numel()
     return found
@@ -48,7 +47,10 @@ def part_of(name: str) -> str:
     return next((part for pattern, part in PARTS if fnmatchcase(name, pattern)), name.partition(".")[0])
 
 
-def _tables(objective: Objective) -> Iterator[int]:
-    for name, module in objective.named_modules():
-        if isinstance(module, nn.Embedding) and name.partition(".")[0] in READERS:
-            yield id(module.weight)
+def tables(objective: Objective) -> set[int]:
+    """Return the ids of the tables of embeddings of the tokens that predictor and language model read."""
+    return {
+        id(module.weight)
+        for name, module in objective.named_modules()
+        if isinstance(module, nn.Embedding) and name.partition(".")[0] in READERS
+    }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
+from jepa_vl.callbacks.finite_loss import DivergedError
 from jepa_vl.callbacks.throughput import Throughput
 from jepa_vl.cli.build import Parts
 from jepa_vl.compare.cost import peak_memory_mib, reset_peak_memory
 from jepa_vl.compare.decoder import finish_decoder
 from jepa_vl.compare.evaluate import evaluate_milestones
-from jepa_vl.compare.finite import DivergedError, FiniteLoss
 from jepa_vl.compare.first_batch import FirstBatch
 from jepa_vl.compare.job import Job
 from jepa_vl.compare.milestones import Milestones, milestones
@@ -84,12 +84,7 @@ def _begin(job: Job) -> RunRecord:
 def _train(job: Job, parts: Parts, recipe: str, record: RunRecord) -> None:
     """Train to the end, or until the loss is no number, and fill in the record."""
     first, counts = FirstBatch(record), Throughput()
-    callbacks = [
-        first,
-        counts,
-        FiniteLoss(),
-        Milestones(folder=job.folder / "checkpoints", budgets=job.budgets),
-    ]
+    callbacks = [first, counts, Milestones(folder=job.folder / "checkpoints", budgets=job.budgets)]
     reset_peak_memory()
     try:
         fit(parts, callbacks, folder=job.folder, name=job.name, recipe=recipe)

@@ -12,9 +12,9 @@ from lightning import Callback, LightningModule, Trainer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jepa_vl.callbacks.evaluation import SCORE_KEY, EvaluationCallback
+from jepa_vl.callbacks.finite_loss import DivergedError
 from jepa_vl.callbacks.throughput import Throughput
 from jepa_vl.compare.budgets import step_of
-from jepa_vl.compare.finite import DivergedError, FiniteLoss
 from jepa_vl.compare.job import Job
 from jepa_vl.compare.parts import build_parts, evaluation_trainer, fit, run
 from jepa_vl.errors import UserError
@@ -112,7 +112,7 @@ def run_trial(job: Job) -> TrialRecord:
         raise UserError("tuning chooses by val/score, and there is no validation set or no task")
     counts = Throughput()
     try:
-        callbacks = [counts, FiniteLoss(), StopAt(job.budgets[-1])]
+        callbacks = [counts, StopAt(job.budgets[-1])]
         fit(parts, callbacks, folder=job.folder, name=job.name, recipe=recipe)
     except DivergedError as error:
         record.state, record.message = "diverged", str(error)

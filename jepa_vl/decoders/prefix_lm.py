@@ -49,6 +49,7 @@ class PrefixLM(TextDecoder):
 
     space: Tensor
     prefix: nn.Linear
+    forward_methods = ("token_states", "decode")
 
     def __init__(
         self,
@@ -94,22 +95,22 @@ class PrefixLM(TextDecoder):
 
     def connect(self, space: Tensor) -> None:
         """Make the prefix for a space, in which the `PROBES` lie at ``[probes, E]``. Called once to train."""
-        self.register_buffer("space", space.detach().float().cpu())
+        self.register_buffer("space", space.detach().float())
         # of unit variance each, as layers expect their inputs, an embedding's entries are √E times larger
         self.prefix = nn.Linear(space.shape[1], self.prefix_length * self.language_model.dim)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Turn unit embeddings ``[B, E]`` to the language model's first input ``[B, P, d]``."""
         entries = F.normalize(embeddings.float(), dim=-1) * embeddings.shape[-1] ** 0.5
-        return self.prefix(entries).unflatten(1, (self.prefix_length, -1))
+        return self.prefix(entries.to(self.prefix.weight.dtype)).unflatten(1, (self.prefix_length, -1))
 
-    def token_logits(self, embeddings: Tensor, target: TextTokens) -> Tensor:
-        """Scores of what is said next ``[real tokens, V]``, at each real token of target ``[B, L]``."""
+    def token_states(self, embeddings: Tensor, target: TextTokens) -> Tensor:
+        """States ``[n, d]`` that predict the n real tokens of target ``[B, L]``, row by row."""
         prefix = self(embeddings)  # [B, P, d]
         said = self.language_model.embed(target.ids[:, :-1])  # [B, L - 1, d]; the last predicts nothing
         mask = torch.cat((target.mask.new_ones(prefix.shape[:2]), target.mask[:, :-1]), dim=1)
         states, _ = self.language_model(torch.cat((prefix, said), dim=1), mask)
-        return self.language_model.logits(states[:, self.prefix_length - 1 :][target.mask])
+        return states[:, self.prefix_length - 1 :][target.mask]
 
     @torch.no_grad()
     def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:

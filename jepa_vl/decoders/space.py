@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from jepa_vl.checkpoint import load_objective
 from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.base import EMBED
+from jepa_vl.weights import shapes_alone
 
 MOST = 500_000  # texts remembered
 #: Parts of an objective that have no say in where its texts lie.
@@ -23,6 +25,9 @@ class TextSpace:
 
     Args:
         model: Folder of a run (``runs/NAME``) or a checkpoint of an objective that embeds texts.
+
+    Attributes:
+        objective: What is left of that objective: its text encoder.
 
     Raises:
         RecipeError: The objective in it cannot embed.
@@ -39,18 +44,21 @@ class TextSpace:
         for name in NOT_FOR_TEXTS:
             if isinstance(getattr(objective, name, None), nn.Module):
                 setattr(objective, name, None)
-        self._objective = objective.requires_grad_(False)
+        self.objective = objective.requires_grad_(False)
         self._known: dict[str, Tensor] = {}  # on the CPU
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str], device: torch.device | str = "cpu") -> Tensor:
         """Embed K texts: unit vectors ``[K, E]`` on a device, where the encoder is put as well."""
+        if shapes_alone():
+            width: Any = self.objective.embed_dim
+            return torch.zeros(len(texts), width)
         fresh = list(dict.fromkeys(text for text in texts if text not in self._known))
         found: dict[str, Tensor] = {}
         if fresh:
-            self._objective.to(device)
+            self.objective.to(device)
             with torch.autocast(torch.device(device).type, enabled=False):
-                embedded = self._objective.embed_text(fresh).float().cpu()  # [fresh, E]
+                embedded = self.objective.embed_text(fresh).float().cpu()  # [fresh, E]
             found = dict(zip(fresh, embedded.unbind(0), strict=True))
             if len(self._known) + len(found) <= MOST:
                 self._known.update(found)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from jepa_vl.component import Component
+from jepa_vl.language.linear_cross_entropy import TokenLosses, linear_cross_entropy
+from jepa_vl.losses.inputs import exact
 from jepa_vl.text.tokenizer import TextTokenizer
+
+
+class Head(NamedTuple):
+    """The last layer of a language model: scores = states · weightᵀ + bias."""
+
+    weight: Tensor  # [V, d]
+    bias: Tensor | None  # [V]
 
 
 class LanguageModel(Component):
@@ -31,6 +42,7 @@ class LanguageModel(Component):
     target_tokenizer: TextTokenizer
     end_id: int
     wants_texts: bool = False
+    forward_methods = ("embed", "logits", "token_losses")
 
     @abstractmethod
     def embed(self, ids: Tensor) -> Tensor:
@@ -66,6 +78,29 @@ class LanguageModel(Component):
     @abstractmethod
     def logits(self, states: Tensor) -> Tensor:
         """Next-token scores ``[..., d] → [..., V]``."""
+
+    def head(self) -> Head | None:
+        """Return weight and bias of the linear layer that `logits` is; None where it is anything else.
+
+        With them the loss is computed without the scores of all tokens at once.
+        """
+        return None
+
+    def token_losses(self, states: Tensor, ids: Tensor, *, likeliest: bool = False) -> TokenLosses:
+        """Return what n tokens cost: -log p each, in float32.
+
+        Args:
+            states: ``[n, d]``, each the state that predicts the token at its place.
+            ids: int64 ``[n]``.
+            likeliest: Whether the places of the highest scores are wanted as well.
+        """
+        head, places = self.head(), self.places(ids)
+        if head is not None:
+            return linear_cross_entropy(states, *head, places, likeliest=likeliest)
+        scores = exact(self.logits(states))  # [n, V]
+        each = F.cross_entropy(scores, places.clamp(min=0), reduction="none")
+        each = each.masked_fill(places < 0, torch.inf)
+        return TokenLosses(each.sum(), each.detach(), scores.argmax(dim=1) if likeliest else None)
 
     def places(self, ids: Tensor) -> Tensor:
         """Return the place of each token id among the V; -1 for one that cannot be said."""

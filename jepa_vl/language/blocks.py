@@ -131,7 +131,9 @@ def positions(mask: Tensor) -> Tensor:
 
 def rotations(where: Tensor, size: int) -> Tensor:
     """Turn positions ``[B, L]`` to unit complex numbers ``[B, 1, L, size / 2]``, for heads of ``size``."""
-    rates = ROTARY_BASE ** (-torch.arange(0, size, 2, device=where.device) / size)  # [size / 2]
+    # in float32 also where the default is half of it: a far position would be rounded to another
+    steps = torch.arange(0, size, 2, device=where.device, dtype=torch.float32)
+    rates = ROTARY_BASE ** (-steps / size)  # [size / 2]
     angles = where[:, None, :, None] * rates
     return torch.polar(torch.ones_like(angles), angles)
 

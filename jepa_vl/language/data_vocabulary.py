@@ -60,12 +60,20 @@ class DataVocabulary(nn.Linear):
         Raises:
             RecipeError: It was told of no tokens.
         """
+        self.check_told()
+        return super().forward(states)
+
+    def check_told(self) -> None:
+        """Refuse to say anything before there is anything to say.
+
+        Raises:
+            RecipeError: It was told of no tokens.
+        """
         if self.out_features == 1:
             raise RecipeError(
                 "language_model.vocabulary is 'data', and there are no data that say which tokens: only the "
                 "objective token, trained on a data module, tells them; expected 'all' here"
             )
-        return super().forward(states)
 
 
 def _as_in_state(module: DataVocabulary, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from jepa_vl.language.base import LanguageModel
+from jepa_vl.language.base import Head, LanguageModel
 from jepa_vl.language.blocks import positions
 from jepa_vl.language.pretrained import load_model, load_tokenizer
 from jepa_vl.language.transformer_lm import end_token
@@ -69,3 +69,8 @@ class HFCausalLM(LanguageModel):
     def logits(self, states: Tensor) -> Tensor:
         """Next-token scores ``[..., d] → [..., V]``."""
         return self.lm.get_output_embeddings()(states)
+
+    def head(self) -> Head | None:
+        """Return the layer that `logits` is; most have no bias, and many share it with the embeddings."""
+        layer = self.lm.get_output_embeddings()
+        return Head(layer.weight, layer.bias) if type(layer) is nn.Linear else None

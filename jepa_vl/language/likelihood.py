@@ -1,4 +1,4 @@
-"""How likely a language model finds texts: the loss of a batch, and the scores of candidates."""
+"""How likely a language model finds texts: the scores of candidates."""
 
 from __future__ import annotations
 
@@ -6,32 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from jepa_vl.language.base import LanguageModel
 from jepa_vl.language.prefix import Prefix
 from jepa_vl.sample import TextTokens
 
-#: How much is scored at once: rows of logits (V wide each), and positions in the expanded cache.
-LOGITS_AT_ONCE = 2048
+#: How much is scored at once: tokens, and positions in the expanded cache.
+TOKENS_AT_ONCE = 2048
 POSITIONS_AT_ONCE = 16_384
-
-
-def token_losses(language_model: LanguageModel, states: Tensor, text: TextTokens) -> Tensor:
-    """Cross-entropy, in float32, of each real token.
-
-    Args:
-        language_model: Turns states to logits, of the real positions only.
-        states: ``[B, L, d]``, each the state that predicts the token of ``text`` at its place.
-        text: ``[B, L]`` ids and mask.
-
-    Returns:
-        One number for each of the mask's true positions, row by row; ∞ for a token that cannot be said.
-    """
-    logits = language_model.logits(states[text.mask])  # [real tokens, V]
-    places = language_model.places(text.ids[text.mask])  # [real tokens]
-    losses = F.cross_entropy(logits.float(), places.clamp(min=0), reduction="none")
-    return losses.masked_fill(places < 0, torch.inf)
 
 
 def log_likelihoods(
@@ -70,8 +52,8 @@ def _block_scores(language_model: LanguageModel, prefix: Prefix, rows: Tensor, t
         cache = language_model.cache_rows(prefix.cache, rows)
         further, _ = language_model(language_model.embed(text.ids[:, :-1]), mask, cache=cache)
         states = torch.cat((states, further), dim=1)  # [m, L, d]
-    losses = torch.zeros(text.ids.shape, device=rows.device)  # [m, L]
-    losses[text.mask] = token_losses(language_model, states, text)
+    losses = torch.zeros(text.ids.shape, device=rows.device, dtype=torch.float32)  # [m, L]
+    losses[text.mask] = language_model.token_losses(states[text.mask], text.ids[text.mask]).each
     return -losses.sum(dim=1) / text.mask.sum(dim=1)
 
 
@@ -80,6 +62,6 @@ def _blocks(order: list[int], lengths: list[int], prefix_length: int) -> Iterato
     start = 0
     while start < len(order):
         length = lengths[order[start]]
-        size = max(1, min(LOGITS_AT_ONCE // length, POSITIONS_AT_ONCE // (prefix_length + length)))
+        size = max(1, min(TOKENS_AT_ONCE // length, POSITIONS_AT_ONCE // (prefix_length + length)))
         yield order[start : start + size]
         start += size

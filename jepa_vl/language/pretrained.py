@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
-from jepa_vl.weights import load_hf
+from jepa_vl.known_models import known_config, known_tokenizer
+from jepa_vl.weights import load_hf, shapes_alone
 
 
 def load_model(name: str, auto_class: Any, *, pretrained: bool = True) -> Any:
@@ -25,11 +26,18 @@ def load_model(name: str, auto_class: Any, *, pretrained: bool = True) -> Any:
         RecipeError: There is no such model.
         UserError: The model is there and cannot be loaded.
     """
-    if pretrained and torch.get_default_device().type != "meta":
+    if pretrained and not shapes_alone():
         return load_hf(auto_class.from_pretrained, name, dtype=torch.float32)
-    return auto_class.from_config(load_hf(AutoConfig.from_pretrained, name), dtype=torch.float32)
+    return auto_class.from_config(load_config(name), dtype=torch.float32)
+
+
+def load_config(name: str) -> Any:
+    """Load the configuration of a model, named as in `load_model`; for shapes alone, a known one as it is."""
+    known = known_config(name) if shapes_alone() else None
+    return load_hf(AutoConfig.from_pretrained, name) if known is None else known
 
 
 def load_tokenizer(name: str) -> Any:
-    """Load the tokenizer of a model, named as in `load_model`."""
-    return load_hf(AutoTokenizer.from_pretrained, name)
+    """Load the tokenizer of a model, named as in `load_model`; for shapes alone, one that reads nothing."""
+    known = known_tokenizer(name) if shapes_alone() else None
+    return load_hf(AutoTokenizer.from_pretrained, name) if known is None else known

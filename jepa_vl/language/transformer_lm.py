@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from jepa_vl.language.base import LanguageModel
+from jepa_vl.language.base import Head, LanguageModel
 from jepa_vl.language.blocks import KVCache, TransformerStack, check_heads
 from jepa_vl.language.data_vocabulary import DataVocabulary
 from jepa_vl.language.embedding import TokenEmbedding
@@ -88,6 +88,12 @@ class TransformerLM(LanguageModel):
     def logits(self, states: Tensor) -> Tensor:
         """Next-token scores ``[..., d] → [..., V]``."""
         return self.vocabulary(states)
+
+    def head(self) -> Head:
+        """Return the layer over its vocabulary."""
+        if isinstance(self.vocabulary, DataVocabulary):
+            self.vocabulary.check_told()
+        return Head(self.vocabulary.weight, self.vocabulary.bias)
 
     def places(self, ids: Tensor) -> Tensor:
         """Return the place of each token id among the V; -1, with a warning once, where it has none."""

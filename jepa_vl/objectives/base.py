@@ -47,10 +47,10 @@ class Objective(LightningModule):
         assert batch.video is not None
         assert self.vision_encoder is not None
         if not self.vision_encoder.frozen:
-            return self.vision_encoder(batch.video)
+            return self.vision_encoder(batch.video).to(self.dtype)
         # tokens are cached outside autocast: the live ones must be the same
         with torch.no_grad(), torch.autocast(batch.video.device.type, enabled=False):
-            return self.vision_encoder(batch.video)
+            return self.vision_encoder(batch.video).to(self.dtype)
 
     def embed_video(self, batch: Batch) -> Tensor:
         """Embed (video, query) pairs: unit vectors ``[B, E]``."""

@@ -28,12 +28,16 @@ class Collate:
         samples = [item.sample for item in items]
         tokens = [item.tokens for item in items if item.tokens is not None]
         video = [item.video for item in items if item.video is not None]
+        query = self.query([sample.query for sample in samples])
+        target = self.target([sample.target for sample in samples])
         return Batch(
             samples=samples,
             index=torch.tensor([item.index for item in items]),
             group=torch.tensor([sample.group_id for sample in samples]),
-            query=self.query([sample.query for sample in samples]),
-            target=self.target([sample.target for sample in samples]),
+            query=query,
+            target=target,
             video=torch.stack(video) if video else None,  # uint8 [B, T, C, H, W]
             tokens=torch.stack(tokens) if tokens else None,  # [B, N, D]
+            # here, where the texts are still on the CPU
+            longest_text=int((query.mask.sum(dim=1) + target.mask.sum(dim=1)).max()),
         )

@@ -11,10 +11,11 @@ from torch.nn import functional as F
 from jepa_vl.decoders.base import TextDecoder
 from jepa_vl.decoders.prefix_lm import PROBES, PrefixLM
 from jepa_vl.decoders.space import TextSpace
-from jepa_vl.distributed import sum_ranks, world
 from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.base import DECODE, GENERATE, Collator
 from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.layers import LayerSettings
+from jepa_vl.objectives.token_loss import TokenLoss
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.sample import Batch
 from jepa_vl.schedule import OptimizerSettings
@@ -35,6 +36,7 @@ class DecoderObjective(TrainedObjective):
         noise: Deviation, in each of the E numbers, of the Gaussian noise on unit embeddings in training.
             They are brought back to unit norm.
         optimizer: Learning rate, weight decay and schedule.
+        layers: How the layers of what is trained are run.
 
     Raises:
         RecipeError: The model has no text embeddings, the decoder has nothing to train, or the noise is
@@ -52,8 +54,9 @@ class DecoderObjective(TrainedObjective):
         decoder: TextDecoder,
         noise: float = 0.0,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+        layers: LayerSettings = LayerSettings(),  # noqa: B008 - immutable
     ) -> None:
-        super().__init__(optimizer=optimizer)
+        super().__init__(optimizer=optimizer, layers=layers)
         if not isinstance(decoder, PrefixLM) or decoder.frozen:
             trained = " with weights" if isinstance(decoder, PrefixLM) else ""
             raise RecipeError(
@@ -66,6 +69,7 @@ class DecoderObjective(TrainedObjective):
         decoder.connect(self.text_space(PROBES))
         self.decoder = decoder
         self.noise = noise
+        self.loss = TokenLoss()
 
     def collator(self) -> Collator:
         """Tokenise targets for the language model."""
@@ -79,28 +83,21 @@ class DecoderObjective(TrainedObjective):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy over the batch's target tokens, the end token included."""
         embeddings = add_noise(self._targets(batch), self.noise)  # [B, E]
-        logits, ids = self._token_logits(embeddings, batch)
-        # each token of the global batch counts the same, however they are spread over ranks
-        tokens = sum_ranks(torch.tensor(float(len(ids)), device=ids.device)) / world().size
-        loss = F.cross_entropy(logits.float(), ids, reduction="sum") / tokens
-        correct = (logits.argmax(dim=-1) == ids).float().mean()
+        loss, _, correct = self._token_losses(embeddings, batch)
         self.log_train(batch, loss, perplexity=loss.detach().exp(), token_accuracy=correct)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log loss and token accuracy without noise, and the share of texts that come back exactly."""
         embeddings = self._targets(batch)
-        logits, ids = self._token_logits(embeddings, batch)  # [real tokens, V], [real tokens]
+        _, each, correct = self._token_losses(embeddings, batch)
         said = self.decoder.decode(embeddings)
         # compared as the tokenizer writes them: it may have no capitals
         wanted = self.decoder.language_model.target_tokenizer.decode
         rows = zip(said, batch.target.ids, batch.target.mask, strict=True)
         exact = [text == wanted(row[mask].tolist()) for text, row, mask in rows]
-        of_tokens = {
-            "val/loss": F.cross_entropy(logits.float(), ids),
-            "val/token_accuracy": (logits.argmax(dim=-1) == ids).float().mean(),
-        }
-        self.log_dict(of_tokens, batch_size=len(ids), sync_dist=True)
+        of_tokens = {"val/loss": each.mean(), "val/token_accuracy": correct}
+        self.log_dict(of_tokens, batch_size=len(each), sync_dist=True)
         self.log("val/exact_match", sum(exact) / len(exact), batch_size=len(batch), sync_dist=True)
 
     def generate(self, batch: Batch, *, max_new_tokens: int | None = None) -> list[str]:
@@ -120,9 +117,13 @@ class DecoderObjective(TrainedObjective):
     def _targets(self, batch: Batch) -> Tensor:
         return self.embed_text([sample.target for sample in batch.samples])  # [B, E]
 
-    def _token_logits(self, embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits ``[real tokens, V]`` and ids ``[real tokens]`` of the batch's targets."""
-        return self.decoder.token_logits(embeddings, batch.target), batch.target.ids[batch.target.mask]
+    def _token_losses(self, embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss, what each of the batch's target tokens costs, and the share that is likeliest."""
+        language_model = self.decoder.language_model
+        ids = batch.target.ids[batch.target.mask]
+        states = self.decoder.token_states(embeddings, batch.target)
+        loss, losses = self.loss(language_model, states, ids, likeliest=True)
+        return loss, losses.each, (losses.likeliest == language_model.places(ids)).float().mean()
 
 
 def add_noise(embeddings: Tensor, deviation: float) -> Tensor:

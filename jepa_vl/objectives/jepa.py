@@ -17,6 +17,7 @@ from jepa_vl.losses.base import Loss
 from jepa_vl.metrics.embedding_health import effective_rank, embedding_std
 from jepa_vl.objectives.base import DECODE, EMBED, GENERATE, SCORE, Collator
 from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.layers import LayerSettings
 from jepa_vl.objectives.micro_batches import embed_in_parts, micro_batches
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.predictors.base import Predictor
@@ -38,6 +39,7 @@ class JEPAObjective(TrainedObjective):
         loss: D(Ŝ_Y, S_Y).
         embed_dim: E, width of the shared space (1,536 in the paper).
         optimizer: Learning rate, weight decay and schedule.
+        layers: How the layers of what is trained are run.
         decoder: Ŝ_Y → Ŷ, for when text is wanted. It is trained elsewhere: checkpoints are the same with
             and without one.
         micro_batch: Samples whose activations are in memory at once; null for the whole batch. With a number,
@@ -59,10 +61,11 @@ class JEPAObjective(TrainedObjective):
         loss: Loss,
         embed_dim: int = 256,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+        layers: LayerSettings = LayerSettings(),  # noqa: B008 - immutable
         decoder: TextDecoder | None = None,
         micro_batch: int | None = None,
     ) -> None:
-        super().__init__(optimizer=optimizer)
+        super().__init__(optimizer=optimizer, layers=layers)
         if micro_batch is not None and micro_batch < 1:
             raise RecipeError(f"objective.micro_batch must be 1 or more, or null, got {micro_batch}")
         predictor.connect(vision_dim=vision_encoder.dim, embed_dim=embed_dim)

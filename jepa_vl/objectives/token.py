@@ -9,15 +9,18 @@ import torch
 from torch import Tensor
 
 from jepa_vl.data.base import SampleData
-from jepa_vl.distributed import sum_ranks, world
 from jepa_vl.errors import RecipeError
 from jepa_vl.language.base import LanguageModel
+from jepa_vl.language.closing_up import close_up, predicting
 from jepa_vl.language.greedy import greedy
-from jepa_vl.language.likelihood import log_likelihoods, token_losses
-from jepa_vl.language.prefix import last_real, read_prefix
+from jepa_vl.language.likelihood import log_likelihoods
+from jepa_vl.language.linear_cross_entropy import TokenLosses
+from jepa_vl.language.prefix import read_prefix
 from jepa_vl.metrics.embedding_health import effective_rank, embedding_std
 from jepa_vl.objectives.base import GENERATE, SCORE, Collator
 from jepa_vl.objectives.collate import Collate
+from jepa_vl.objectives.layers import LayerSettings
+from jepa_vl.objectives.token_loss import TokenLoss
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.predictors.projection import VisualProjection
 from jepa_vl.sample import Batch, Sample
@@ -37,6 +40,7 @@ class TokenObjective(TrainedObjective):
         vision_encoder: X_V → S_V.
         language_model: Says the target after visual tokens and query.
         optimizer: Learning rate, weight decay and schedule.
+        layers: How the layers of what is trained are run.
     """
 
     vision_encoder: VisionEncoder
@@ -48,11 +52,13 @@ class TokenObjective(TrainedObjective):
         vision_encoder: VisionEncoder,
         language_model: LanguageModel,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - immutable
+        layers: LayerSettings = LayerSettings(),  # noqa: B008 - immutable
     ) -> None:
-        super().__init__(optimizer=optimizer)
+        super().__init__(optimizer=optimizer, layers=layers)
         self.vision_encoder = vision_encoder
         self.language_model = language_model
         self.visual_projection = VisualProjection(vision_encoder.dim, language_model.dim)
+        self.loss = TokenLoss()
 
     def setup(self, stage: str) -> None:
         """Tell the language model, before it is trained, what there is to say in the training split."""
@@ -65,10 +71,7 @@ class TokenObjective(TrainedObjective):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy over the batch's target tokens, the end token included."""
-        losses = self._target_losses(batch)  # [target tokens]
-        # each token of the global batch counts the same, however they are spread over ranks
-        tokens = sum_ranks(torch.tensor(float(len(losses)), device=losses.device)) / world().size
-        loss = losses.sum() / tokens
+        loss, _ = self._target_losses(batch)
         numbers = {"perplexity": loss.detach().exp()}
         if self.logs_now:
             numbers |= self._health(batch)
@@ -111,16 +114,17 @@ class TokenObjective(TrainedObjective):
         prefix = read_prefix(self.language_model, *self.prefix(batch))
         return greedy(self.language_model, prefix, max_new_tokens=max_new_tokens)
 
-    def _target_losses(self, batch: Batch) -> Tensor:
+    def _target_losses(self, batch: Batch) -> tuple[Tensor, TokenLosses]:
+        """Return the loss, and what each of the target's real tokens costs."""
         embeddings, mask = self.prefix(batch)  # [B, P, d], [B, P]
         target = batch.target
         said = self.language_model.embed(target.ids[:, :-1])  # [B, L - 1, d]; the last predicts nothing
-        states, _ = self.language_model(
-            torch.cat((embeddings, said), dim=1), torch.cat((mask, target.mask[:, :-1]), dim=1)
-        )
-        first = last_real(states[:, : mask.shape[1]], mask).unsqueeze(1)  # [B, 1, d]
-        predicting = torch.cat((first, states[:, mask.shape[1] :]), dim=1)  # [B, L, d]
-        return token_losses(self.language_model, predicting, target)
+        both = torch.cat((embeddings, said), dim=1), torch.cat((mask, target.mask[:, :-1]), dim=1)
+        length = both[1].shape[1]
+        if batch.longest_text is not None:
+            length = min(length, mask.shape[1] - batch.query.ids.shape[1] + batch.longest_text - 1)
+        states, _ = self.language_model(*close_up(*both, length))
+        return self.loss(self.language_model, predicting(states, mask, target.mask), target.ids[target.mask])
 
     def on_fit_start(self) -> None:
         """Refuse to go on from a checkpoint whose language model cannot say the training texts.

@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from jepa_vl.component import Component
+from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.base import Objective
+from jepa_vl.objectives.layers import LayerSettings, checkpoint_layers, compile_layers
+from jepa_vl.objectives.sharding import (
+    clip_to_norm,
+    gather_for_evaluation,
+    shard_again,
+    shard_parts,
+    total_norm,
+)
 from jepa_vl.sample import Batch
 from jepa_vl.schedule import OptimizerSettings, build_optimizer
 
@@ -23,12 +32,36 @@ class TrainedObjective(Objective):
 
     Args:
         optimizer: Rates, weight decay and schedule.
+        layers: How the layers of what is trained are run.
     """
 
-    def __init__(self, *, optimizer: OptimizerSettings) -> None:
+    def __init__(self, *, optimizer: OptimizerSettings, layers: LayerSettings) -> None:
         super().__init__()
         self.optimizer_settings = optimizer
+        self.layer_settings = layers
         self._truncated = 0
+        self._configured = False
+
+    def configure_model(self) -> None:
+        """Prepare the layers as ``layers`` says, and shard them where the strategy has a mesh; once.
+
+        Raises:
+            RecipeError: The mesh has a second dimension, by which the layers here are not split.
+        """
+        if self._configured:
+            return
+        self._configured = True
+        if self.layer_settings.compile is not None:
+            compile_layers(self, self.layer_settings.compile)
+        if self.layer_settings.checkpoint_activations:
+            checkpoint_layers(self)
+        if self.device_mesh is not None:
+            if self.device_mesh["tensor_parallel"].size() > 1:
+                raise RecipeError(
+                    "trainer.strategy: the layers are sharded, and not split within: set "
+                    "data_parallel_size to the number of processes and tensor_parallel_size to 1"
+                )
+            shard_parts(self, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:
         """AdamW over everything that is not frozen, with a schedule stepped after every step."""
@@ -66,7 +99,30 @@ class TrainedObjective(Objective):
         """Log the norm of the gradient, before clipping."""
         if self.logs_now:
             grads = [p.grad for p in self.parameters() if p.grad is not None]
-            self.log("train/grad_norm", nn.utils.get_total_norm(grads))
+            norm = nn.utils.get_total_norm(grads) if self.device_mesh is None else total_norm(grads)
+            self.log("train/grad_norm", norm)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the trainer says; by norm also where some of the gradients are sharded and others not."""
+        if self.device_mesh is None or not gradient_clip_val or gradient_clip_algorithm == "value":
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            clip_to_norm(self.parameters(), gradient_clip_val)
+
+    def on_validation_model_eval(self) -> None:
+        """Evaluate with whole weights: processes say texts of their own lengths."""
+        super().on_validation_model_eval()
+        gather_for_evaluation(self)
+
+    def on_validation_model_train(self) -> None:
+        """Go on training with shards."""
+        super().on_validation_model_train()
+        shard_again(self)
 
     def _count_truncated(self, batch: Batch) -> None:
         now = batch.query.truncated + batch.target.truncated

@@ -124,7 +124,7 @@ class HFText(TextEncoder):
         """Token states of ``[B, L]`` ids, pooled to ``[B, width]``; zero for a text without tokens."""
         filled = text.mask.any(dim=1, keepdim=True)  # [B, 1]
         if not filled.any():
-            return text.ids.new_zeros((len(text.ids), self.dim), dtype=torch.float32)
+            return text.ids.new_zeros((len(text.ids), self.dim), dtype=self.backbone.dtype)
         backbone = self.backbone if backbone is None else backbone
         seen = text.mask.clone()
         seen[:, :1] |= ~filled  # attention over nothing is not a number

@@ -27,7 +27,7 @@ class EmbeddingMemo:
     """
 
     def __init__(self, encode: Callable[[TextTokens], Tensor]) -> None:
-        self._encode = encode
+        self.encode = encode
         self._known: dict[bytes, Tensor] = {}
 
     @torch.no_grad()
@@ -46,7 +46,7 @@ class EmbeddingMemo:
             for start in range(0, len(where), ROWS):
                 block = where[start : start + ROWS]
                 with torch.autocast(text.ids.device.type, enabled=False):
-                    states = self._encode(_block([rows[i] for i in block], length).to(text.ids.device))
+                    states = self.encode(_block([rows[i] for i in block], length).to(text.ids.device))
                 for i, state in zip(block, states.cpu(), strict=False):
                     fresh[keys[i]] = state.clone()
         out = torch.stack([self._known[k] if k in self._known else fresh[k] for k in keys])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, SiglipVisionModel, VJEPA2Model
+from transformers import AutoModel, SiglipVisionModel, VJEPA2Model
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.video_processing_utils import BaseVideoProcessor
 
 from jepa_vl.errors import RecipeError, UserError
+from jepa_vl.known_models import known_config
+from jepa_vl.language.pretrained import load_config
 from jepa_vl.vision.base import Preprocessing, VisionEncoder
 from jepa_vl.vision.fingerprint import fingerprint
 from jepa_vl.vision.frames import normalised
-from jepa_vl.weights import load_hf, resolve_model
+from jepa_vl.weights import load_hf, resolve_model, shapes_alone
 
 #: Model type in the config → the class that reads the tower out of its checkpoint.
 _LOADERS: dict[str, Any] = {
@@ -56,14 +59,14 @@ class HFVision(VisionEncoder):
         frozen: bool = True,
     ) -> None:
         super().__init__(frozen=frozen)
-        config = load_hf(AutoConfig.from_pretrained, model)
+        config = load_config(model)
         kind = config.model_type
         if kind not in _LOADERS:
             raise RecipeError(f"model '{model}' is a '{kind}'; hf_vision reads " + ", ".join(_LOADERS))
         self.is_clip_model = kind == "vjepa2"
         self.per_frame = not self.is_clip_model
         self.preprocessing = _preprocessing(model, config, num_frames=num_frames, image_size=image_size)
-        self.backbone = _tower(model, kind, self.preprocessing.size[0], getattr(torch, dtype))
+        self.backbone = _tower(model, config, self.preprocessing.size[0], getattr(torch, dtype))
         config = self.backbone.config
         tubelet = config.tubelet_size if self.is_clip_model else 1
         if num_frames < 1 or num_frames % tubelet:
@@ -92,18 +95,24 @@ class HFVision(VisionEncoder):
         return fingerprint({"hf_vision": read}, self.backbone)
 
 
-def _tower(model: str, kind: str, image_size: int, dtype: torch.dtype) -> Any:
-    """Load the part of a model that makes tokens.
+def _tower(model: str, config: Any, image_size: int, dtype: torch.dtype) -> Any:
+    """Load the part of a model that makes tokens; on the meta device its shapes alone.
 
     Raises:
         UserError: It cannot be fetched, or the checkpoint lacks weights.
     """
     # V-JEPA 2 has rotary positions and takes any size it is told; SigLIP's pooling head makes no tokens
-    extra: dict[str, Any] = {}
+    kind, extra = config.model_type, dict[str, Any]()
     if kind == "vjepa2":
         extra = {"crop_size": image_size}
     elif kind.startswith("siglip"):
         extra = {"vision_use_head": False}
+    if shapes_alone():
+        own = getattr(config, "vision_config", config)
+        own.update(extra)
+        # both names exist: of the Auto class, and of every model's own
+        build = getattr(_LOADERS[kind], "from_config", None) or _LOADERS[kind]._from_config
+        return tokens_part(build(own, dtype=dtype))
     loaded, info = load_hf(
         _LOADERS[kind].from_pretrained, model, dtype=dtype, output_loading_info=True, **extra
     )
@@ -125,16 +134,15 @@ def tokens_part(model: Any) -> Any:
 
 def _preprocessing(model: str, config: Any, *, num_frames: int, image_size: int | None) -> Preprocessing:
     """Read the model's own image or video processor; where it has none, what its family was trained with."""
-    path = resolve_model(model)
-    read = (
-        BaseVideoProcessor.get_video_processor_dict
-        if config.model_type == "vjepa2"
-        else ImageProcessingMixin.get_image_processor_dict
-    )
-    try:
-        processor, _ = read(path)
-    except OSError:
-        processor = {}
+    processor: dict[str, Any] = {}
+    if not (shapes_alone() and known_config(model)):
+        read = (
+            BaseVideoProcessor.get_video_processor_dict
+            if config.model_type == "vjepa2"
+            else ImageProcessingMixin.get_image_processor_dict
+        )
+        with suppress(OSError):
+            processor, _ = read(resolve_model(model))
     own = getattr(config, "vision_config", config)
     mean, std = (_HALF, _HALF) if config.model_type.startswith("siglip") else _IMAGENET
     side = (

@@ -26,6 +26,12 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
+def other_process(first: int) -> int:
+    """The process that the first one of a run has started."""
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    return next(int(c) for c in children if b"jepa_vl" in Path(f"/proc/{c}/cmdline").read_bytes())
+
+
 def last(folder: Path, name: str) -> dict[str, torch.Tensor]:
     return torch.load(folder / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)
 
@@ -77,3 +83,154 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches(tiny: Path) -
     single, double = (results(tiny, name) for name in ("one", "two"))
     assert single == pytest.approx(double, abs=1e-6)
     assert not (tiny / "runs" / "two.1").exists()
+
+
+def test_a_run_goes_on_with_two_processes_and_then_with_one_again(tiny: Path) -> None:
+    """The global batch stays the same, and so do the order of the samples and what is learned."""
+
+    def part(steps: int, devices: int, *more: str) -> None:
+        sizes = ("--data.batch_size", str(4 // devices), "--trainer.devices", str(devices))
+        steps_ = ("--trainer.max_steps", str(steps), "--trainer.val_check_interval", "1.0")
+        done = run("--name", "parts", *sizes, *steps_, *more, folder=tiny)
+        assert done.returncode == 0, done.stderr
+        assert "another order" not in done.stderr
+
+    part(3, 1)
+    part(5, 2, "--ckpt_path", "last")
+    part(7, 1, "--ckpt_path", "last")
+    assert run("--name", "whole", "--trainer.max_steps", "7", folder=tiny).returncode == 0
+    one, other = last(tiny, "whole"), last(tiny, "parts")
+    assert (
+        one["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+        == (other["loops"]["fit_loop"]["state_dict"]["combined_loader"])
+    )
+    for key, weight in one["state_dict"].items():
+        torch.testing.assert_close(other["state_dict"][key], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_another_global_batch_goes_on_with_a_new_pass_and_says_so(tiny: Path) -> None:
+    assert run("--name", "other", "--trainer.max_steps", "3", folder=tiny).returncode == 0
+    more = ("--data.batch_size", "4", "--trainer.devices", "2", "--ckpt_path", "last")
+    done = run("--name", "other", "--trainer.max_steps", "4", *more, folder=tiny)
+    assert done.returncode == 0, done.stderr
+    assert "another order than in the checkpoint (global batch 4 → 8)" in done.stderr
+
+
+def test_a_killed_process_ends_the_run_with_one_message_and_soon(tiny: Path) -> None:
+    argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
+    process = subprocess.Popen(
+        [*argv, "--trainer.max_steps", "1000000"],
+        cwd=tiny,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    os.kill(other_process(process.pid), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in err
+    told = [
+        line for line in err.splitlines() if "terminated with code -9" in line or "another process" in line
+    ]
+    assert told
+
+
+def test_the_first_process_killed_leaves_no_other_waiting(tiny: Path) -> None:
+    argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
+    process = subprocess.Popen(
+        [*argv, "--trainer.max_steps", "1000000"],
+        cwd=tiny,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    process.kill()
+    # the other one holds the pipe: its end is the end of the run
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert "error: another process of this run has ended" in err
+
+
+def test_slurms_signal_saves_a_checkpoint_and_has_the_job_started_again(tiny: Path) -> None:
+    scontrol = tiny / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/bash\necho "$@" > {tiny}/asked\n')
+    scontrol.chmod(0o755)
+    job = {"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "jepa", "SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"}
+    job |= {"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_PROCID": "0"}
+    env = environment() | job | {"PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
+    argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--name", "job", "--trainer.max_steps", "100000"]
+    process = subprocess.Popen(
+        argv, cwd=tiny, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert (tiny / "asked").read_text() == "requeue 77\n"
+    assert "job 77 will be started again" in err
+    steps = last(tiny, "job")["global_step"]
+    assert steps > 0
+    assert not list((tiny / "runs" / "job").glob("hpc*"))  # Lightning's own is not made besides
+    done = run("--name", "job", "--trainer.max_steps", str(steps + 2), "--ckpt_path", "last", folder=tiny)
+    assert done.returncode == 0, done.stderr
+    assert run("--name", "whole", "--trainer.max_steps", str(steps + 2), folder=tiny).returncode == 0
+    whole, parts = (last(tiny, name)["state_dict"] for name in ("whole", "job"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_torchrun_starts_the_processes_too(tiny: Path) -> None:
+    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    argv = [*launch, "-m", "jepa_vl", "fit", "--config", "tiny.yaml", "--name", "torchrun"]
+    argv += ["--trainer.devices", "2", "--data.batch_size", "2"]
+    done = subprocess.run(argv, cwd=tiny, capture_output=True, text=True, env=environment(), timeout=300)
+    assert done.returncode == 0, done.stderr
+    two = run("--name", "two", "--data.batch_size", "2", "--trainer.devices", "2", folder=tiny)
+    assert two.returncode == 0, two.stderr
+    a, b = (last(tiny, name)["state_dict"] for name in ("torchrun", "two"))
+    torch.testing.assert_close(a, b, atol=0, rtol=0)
+
+
+def test_a_loss_that_is_no_number_on_one_process_ends_both_with_the_samples(tiny: Path) -> None:
+    huge = ("--objective.optimizer.lr", "1e30", "--objective.optimizer.warmup_steps", "0")
+    two = ("--trainer.devices", "2", "--data.batch_size", "2", "--trainer.max_steps", "50")
+    done = run("--name", "nan", *huge, *two, folder=tiny)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    line = json.loads((tiny / "runs" / "nan" / "nonfinite.jsonl").read_text())
+    assert len(line["ids"]) in (2, 4)  # of the processes whose loss it was
+
+
+def test_a_process_that_hangs_ends_the_run_when_its_time_is_over(tiny: Path) -> None:
+    strategy = ("--trainer.strategy.class_path", "lightning.pytorch.strategies.DDPStrategy")
+    argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
+    argv += [*strategy, "--trainer.strategy.init_args.timeout", "0:00:15", "--trainer.max_steps", "1000000"]
+    process = subprocess.Popen(
+        argv, cwd=tiny, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    hanging = other_process(process.pid)
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        process.wait(timeout=90)
+    finally:
+        os.kill(hanging, signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "another process of this run has ended, or has not answered in time" in err

@@ -158,3 +158,28 @@ def test_print_config_says_everything_and_runs_nothing(tiny: Path, jepa_vl: Comm
     recipe = yaml.safe_load(out)
     assert recipe["objective"]["init_args"]["loss"]["init_args"]["temperature"] == 0.07
     assert not (tiny / "runs").exists()
+
+
+def test_a_recipe_chooses_the_average_and_skipping_by_keys(tiny: Path, jepa_vl: Command) -> None:
+    callbacks = (
+        "[{class_path: jepa_vl.callbacks.ema.EMA, init_args: {decay: 0.5}},"
+        " {class_path: jepa_vl.callbacks.finite_loss.FiniteLoss, init_args: {action: skip}}]"
+    )
+    layers = ("--objective.layers.checkpoint_activations", "true", "--trainer.precision", "bf16-mixed")
+    status, _, err = jepa_vl(*FIT, "--trainer.callbacks", callbacks, *layers)
+    assert status == 0, err
+    kept = checkpoint()
+    trained = kept["trained_weights"]
+    assert trained
+    assert any(not torch.equal(kept["state_dict"][name], trained[name]) for name in trained)
+    assert jepa_vl("test", "--config", "tiny.yaml")[0] == 0
+
+
+def test_a_loss_that_is_no_number_is_one_message_with_the_samples(tiny: Path, jepa_vl: Command) -> None:
+    huge = ("--objective.optimizer.lr", "1e30", "--objective.optimizer.warmup_steps", "0")
+    status, _, err = jepa_vl(*FIT, *huge, "--trainer.max_steps", "50")
+    assert status == 1
+    told = err.strip().splitlines()[-1]
+    assert told.startswith("error: the loss is nan after ")
+    assert "its batch has the samples train" in told
+    assert "runs/tiny/nonfinite.jsonl" in told

@@ -111,7 +111,8 @@ def test_the_operations_of_the_twin_are_those_of_the_closed_formula(token: Make)
     rows, words = batch.query.ids.shape
     said = batch.target.ids.shape[1] - 1
     vocabulary = objective.language_model.embedding.table.num_embeddings
-    forward = TOKENS * VISION * WIDTH + stack_macs(TOKENS + words + said)
+    # a row's query and target stand together: the sequence is as long as the longest two, less the last token
+    forward = TOKENS * VISION * WIDTH + stack_macs(TOKENS + batch.longest_text - 1)
     table = (words + said) * TABLE * WIDTH
     spoken = int(batch.target.mask.sum()) * WIDTH * vocabulary
     cost = count(objective, batch)

@@ -45,3 +45,8 @@ def test_inference_mode_and_half_precision_change_no_count():
         assert count_flops(lambda: layer(x)) == 2 * 3 * 8 * 16
     with torch.autocast("cpu", torch.bfloat16):
         assert count_flops(lambda: layer(x)) == 2 * 3 * 8 * 16
+
+
+def test_a_product_that_is_added_in_place_counts_as_any_other():
+    total, left, right = torch.zeros(3, 5), torch.randn(3, 4), torch.randn(4, 5)
+    assert count_flops(lambda: total.addmm_(left, right)) == 2 * 3 * 4 * 5

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from jepa_vl.__main__ import main
+from jepa_vl.callbacks.finite_loss import DivergedError, FiniteLoss
 from jepa_vl.compare import runner, train, tuning
-from jepa_vl.compare.finite import DivergedError, FiniteLoss
 from jepa_vl.compare.job import Job, _data_hash
 from jepa_vl.compare.load import load_comparison
 from jepa_vl.compare.lock import lock_file, locked
@@ -94,18 +94,18 @@ def test_changed_data_make_a_run_again(compare, started, squares: Path) -> None:
     assert not runner.finished(runner.plan(compare(*SHORT), ["jepa"], [1])[0])
 
 
-class DivergesAtThree(FiniteLoss):
-    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
-        if trainer.global_step == 3:
-            raise DivergedError(float("nan"), 3)
+def diverge_at_three(callback: FiniteLoss, trainer: Any, *_: Any) -> None:
+    if trainer.global_step == 3:
+        raise DivergedError(float("nan"), 3, ["a", "b"], Path("nonfinite.jsonl"))
 
 
 def test_a_run_that_diverged_is_shown_as_such_with_the_budgets_it_came_to(
     compare, started, monkeypatch
 ) -> None:
-    monkeypatch.setattr(train, "FiniteLoss", DivergesAtThree)
+    monkeypatch.setattr(FiniteLoss, "on_train_batch_end", diverge_at_three)
     done = runner.run(compare(*SHORT), ["jepa"], [1])
-    assert (done[0].state, done[0].message) == ("diverged", "the loss is nan after 3 steps")
+    assert done[0].state == "diverged"
+    assert done[0].message.startswith("the loss is nan after 3 steps; its batch has the samples a, b, ")
     assert [path.name for path in (RUNS / "jepa/seed-1/budgets").iterdir()] == ["000002"]
     started.clear()
     runner.run(compare(*SHORT), ["jepa"], [1])

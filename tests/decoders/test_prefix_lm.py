@@ -16,11 +16,11 @@ TEXTS = ["a red ball", "no", "open the blue door"]
 
 
 @torch.no_grad()
-def test_logits_are_those_of_each_text_alone_behind_its_prefix(prefix_lm):
+def test_states_are_those_of_each_text_alone_behind_its_prefix(prefix_lm):
     x = torch.randn(3, 16)
     lm = prefix_lm.language_model
     target = lm.target_tokenizer(TEXTS)
-    got = prefix_lm.token_logits(x, target)
+    got = lm.logits(prefix_lm.token_states(x, target))
     want = []
     for row in range(3):
         ids = target.ids[row, target.mask[row]]
@@ -50,7 +50,7 @@ def test_freeze_trains_the_prefix_alone(tiny_bert, space):
     assert {n for n, p in decoder.named_parameters() if p.requires_grad} == {"prefix.weight", "prefix.bias"}
     assert not decoder.train().language_model.training
     target = lm.target_tokenizer(TEXTS)
-    decoder.token_logits(torch.randn(3, 16), target).square().mean().backward()
+    decoder.token_states(torch.randn(3, 16), target).square().mean().backward()
     assert decoder.prefix.weight.grad.abs().sum() > 0
 
 
@@ -145,7 +145,7 @@ def test_a_hugging_face_language_model_learns_through_the_prefix(tiny_llama, spa
     x, target = torch.randn(3, 16), lm.target_tokenizer(TEXTS)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-2)
     for _ in range(60):
-        loss = F.cross_entropy(decoder.token_logits(x, target), target.ids[target.mask])
+        loss = lm.token_losses(decoder.token_states(x, target), target.ids[target.mask]).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

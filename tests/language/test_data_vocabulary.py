@@ -11,7 +11,7 @@ from jepa_vl.errors import RecipeError
 from jepa_vl.language.beam import beam
 from jepa_vl.language.data_vocabulary import DataVocabulary
 from jepa_vl.language.greedy import greedy
-from jepa_vl.language.likelihood import log_likelihoods, token_losses
+from jepa_vl.language.likelihood import log_likelihoods
 from jepa_vl.language.prefix import read_prefix
 from jepa_vl.language.transformer_lm import TransformerLM
 
@@ -59,7 +59,7 @@ def test_losses_are_those_of_a_whole_vocabulary_with_the_others_ruled_out(told, 
     text = told.target_tokenizer(TEXTS)
     states = torch.randn(*text.ids.shape, 32)
     want = F.cross_entropy(whole.logits(states[text.mask]), text.ids[text.mask], reduction="none")
-    torch.testing.assert_close(token_losses(told, states, text), want)
+    torch.testing.assert_close(told.token_losses(states[text.mask], text.ids[text.mask]).each, want)
 
 
 @torch.no_grad()

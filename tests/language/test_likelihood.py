@@ -37,7 +37,7 @@ def slow_score(language_model, embeddings, text):
 def test_scores_equal_a_slow_loop_without_cache_whatever_the_blocks(
     language_model, prefix_input, monkeypatch, limits
 ):
-    monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", limits[0])
+    monkeypatch.setattr(likelihood, "TOKENS_AT_ONCE", limits[0])
     monkeypatch.setattr(likelihood, "POSITIONS_AT_ONCE", limits[1])
     x, mask = prefix_input
     pairs = [(row, k) for row in (2, 0, 1) for k in range(len(TEXTS))]

@@ -10,14 +10,18 @@ from lightning import Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from jepa_vl.decoders import space
+from jepa_vl.decoders.prefix_lm import PrefixLM
 from jepa_vl.language.base import LanguageModel
 from jepa_vl.language.hf_causal import HFCausalLM
 from jepa_vl.language.transformer_lm import TransformerLM
 from jepa_vl.losses.base import Loss
 from jepa_vl.losses.info_nce import InfoNCE
 from jepa_vl.objectives.base import Objective
+from jepa_vl.objectives.decoder import DecoderObjective
 from jepa_vl.objectives.jepa import JEPAObjective
 from jepa_vl.objectives.token import TokenObjective
+from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.predictors.transformer import TransformerPredictor
 from jepa_vl.sample import Batch, Item, Sample
 from jepa_vl.schedule import OptimizerSettings
@@ -42,7 +46,7 @@ class Patches(VisionEncoder):
             self.requires_grad_(False)
 
     def forward(self, video: Tensor) -> Tensor:
-        halves = video.float().div(255).unflatten(3, (2, 2))  # [B, T, C, 2, 2, 4]
+        halves = video.to(self.linear.weight.dtype).div(255).unflatten(3, (2, 2))  # [B, T, C, 2, 2, 4]
         return self.linear(halves.transpose(2, 3).flatten(3)).flatten(1, 2)
 
     def fingerprint(self) -> str:
@@ -83,6 +87,55 @@ def jepa(tiny_bert: str) -> Callable[..., JEPAObjective]:
         )
 
     return make
+
+
+Make = Callable[..., TrainedObjective]
+
+
+@pytest.fixture(params=["jepa", "token", "decoder"])
+def every(request: pytest.FixtureRequest, tiny_bert: str, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """``every(dropout=…, layers=…, frozen=…)`` makes each of the objectives that train something, in turn."""
+    name = request.param
+
+    def make(*, dropout: float = 0.0, frozen: bool = True, **arguments: Any) -> TrainedObjective:
+        torch.manual_seed(0)
+        return make_objective(name, tiny_bert, dropout=dropout, frozen=frozen, patch=monkeypatch, **arguments)
+
+    return make
+
+
+def make_objective(
+    name: str,
+    bert: str,
+    *,
+    dropout: float = 0.0,
+    frozen: bool = True,
+    patch: pytest.MonkeyPatch | None = None,
+    optimizer: OptimizerSettings = SETTINGS,
+    **arguments: Any,
+) -> TrainedObjective:
+    """Make an objective of two layers; a frozen text encoder, or one that is trained."""
+    small = {"dim": 32, "layers": 2, "heads": 2, "dropout": dropout}
+    if name == "jepa":
+        return JEPAObjective(
+            vision_encoder=Patches(),
+            predictor=TransformerPredictor(query_model=bert, **small),  # type: ignore[arg-type]
+            text_encoder=HFText(model=bert, freeze=frozen),
+            loss=InfoNCE(),
+            embed_dim=16,
+            optimizer=optimizer,
+            **arguments,
+        )
+    language_model = TransformerLM(model=bert, **small)  # type: ignore[arg-type]
+    if name == "token":
+        return TokenObjective(
+            vision_encoder=Patches(), language_model=language_model, optimizer=optimizer, **arguments
+        )
+    of_texts = make_objective("jepa", bert).eval()
+    # what `model: runs/…` of a recipe leads to
+    (patch or pytest.MonkeyPatch()).setattr(space, "load_objective", lambda path: of_texts)
+    decoder = PrefixLM(language_model=language_model, prefix_length=2)
+    return DecoderObjective(model="runs/x", decoder=decoder, optimizer=optimizer, **arguments)
 
 
 @pytest.fixture

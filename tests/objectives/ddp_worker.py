@@ -1,6 +1,7 @@
-"""``python ddp_worker.py OBJECTIVE DEVICES MODEL OUT``: train a few steps, save the weights that learned.
+"""``python ddp_worker.py OBJECTIVE STRATEGY DEVICES MODEL OUT``: train a few steps, save what learned.
 
-OBJECTIVE is ``token``, ``jepa``, or ``jepa in parts``, which embeds one sample at once where there are two processes.
+OBJECTIVE may be ``jepa in parts`` as well, which embeds one sample at once where there are two processes.
+STRATEGY is ``ddp``, ``static`` (a static graph) or ``sharded``, whose checkpoint is ``OUT.ckpt``.
 """
 
 from __future__ import annotations
@@ -9,46 +10,39 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import QUERIES, SETTINGS, TARGETS, Patches, items  # type: ignore[import-not-found]
+from conftest import QUERIES, SETTINGS, TARGETS, items, make_objective  # type: ignore[import-not-found]
 
-from jepa_vl.language.transformer_lm import TransformerLM
-from jepa_vl.losses.info_nce import InfoNCE
-from jepa_vl.objectives.jepa import JEPAObjective
-from jepa_vl.objectives.token import TokenObjective
-from jepa_vl.objectives.trained import TrainedObjective
-from jepa_vl.predictors.transformer import TransformerPredictor
-from jepa_vl.text.hf_text import HFText
+from jepa_vl.objectives.layers import LayerSettings
 
 # a large epsilon, so that Adam does not blow up gradients that are rounding noise around zero
 OPTIMIZER = replace(SETTINGS, eps=1e-3)
 
 
-def build(name: str, model: str, *, micro_batch: int | None) -> TrainedObjective:
-    if name == "token":
-        lm = TransformerLM(dim=32, layers=2, heads=2, model=model)
-        return TokenObjective(vision_encoder=Patches(), language_model=lm, optimizer=OPTIMIZER)
-    return JEPAObjective(
-        vision_encoder=Patches(),
-        predictor=TransformerPredictor(dim=32, layers=2, heads=2, query_model=model),
-        text_encoder=HFText(model=model),
-        loss=InfoNCE(),
-        embed_dim=16,
-        optimizer=OPTIMIZER,
-        micro_batch=micro_batch,
-    )
+def strategy(name: str, devices: int) -> Any:
+    if devices == 1:
+        return "auto"
+    if name == "sharded":
+        return ModelParallelStrategy(data_parallel_size=devices, tensor_parallel_size=1)
+    return DDPStrategy(static_graph=name == "static")
 
 
 def main() -> None:
-    name, devices, model, out = sys.argv[1:]
+    name, kind, devices, model, out = sys.argv[1:]
     seed_everything(0)
-    in_parts = name == "jepa in parts" and int(devices) > 1
-    objective = build(name, model, micro_batch=1 if in_parts else None)
+    layers = LayerSettings(checkpoint_activations=kind == "sharded")
+    options: dict[str, Any] = {"layers": layers}
+    if name == "jepa in parts":
+        name, options["micro_batch"] = "jepa", 1 if int(devices) > 1 else None
+    objective = make_objective(name, model, frozen=False, optimizer=OPTIMIZER, **options)
     # the first batch has no query; a repeated target lies on both ranks
     queries = [""] * 4 + QUERIES
     chosen = items([*TARGETS, "red", "no", "a red ball next to the box", "red"], queries)
@@ -58,18 +52,24 @@ def main() -> None:
     trainer = Trainer(
         use_distributed_sampler=False,
         accelerator="cpu",
-        devices=int(devices),
-        strategy="ddp" if int(devices) > 1 else "auto",
+        devices=size,
+        strategy=strategy(kind, size),
         max_epochs=3,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        gradient_clip_val=0.5,
         default_root_dir=str(Path(out).parent),
     )
     trainer.fit(objective, loader)
+    learned = {n: p.detach() for n, p in objective.named_parameters() if p.requires_grad}
+    whole = {n: p.full_tensor() if isinstance(p, DTensor) else p for n, p in learned.items()}
+    if kind == "sharded" and size > 1:
+        assert any(isinstance(p, DTensor) for p in learned.values())
+        trainer.save_checkpoint(f"{out}.ckpt")
     if trainer.is_global_zero:
-        torch.save({n: p.detach() for n, p in objective.named_parameters() if p.requires_grad}, out)
+        torch.save(whole, out)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ def test_validation_counts_tokens_and_exact_texts(decoding, monkeypatch):
         each = []  # the loss, one text at a time
         for text in TEXTS:
             alone = texts_batch(objective, [text])
-            logits = objective.decoder.token_logits(objective.embed_text([text]), alone.target)
+            states = objective.decoder.token_states(objective.embed_text([text]), alone.target)
+            logits = objective.decoder.language_model.logits(states)
             each += (-logits.log_softmax(-1)[range(len(logits)), alone.target.ids[0]]).tolist()
     assert logged["val/exact_match"] == 0.5
     assert float(logged["val/loss"]) == pytest.approx(sum(each) / len(each), rel=1e-4)

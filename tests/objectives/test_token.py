@@ -36,11 +36,16 @@ def one_by_one(batch):
         )
 
 
+def each(objective, batch):
+    """What every target token costs, without a gradient."""
+    return objective._target_losses(batch)[1].each
+
+
 @torch.no_grad()
 def test_the_loss_is_the_cross_entropy_of_target_tokens_only(any_token, batch_of):
     batch = batch_of(any_token.eval())
     logp = [slow_log_probability(any_token, one, one.samples[0].target) for one in one_by_one(batch)]
-    torch.testing.assert_close(any_token._target_losses(batch), -torch.cat(logp), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(each(any_token, batch), -torch.cat(logp), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -82,16 +87,17 @@ def test_the_query_and_the_video_matter(any_token, batch_of):
 def test_a_later_target_token_never_changes_an_earlier_prediction(any_token, batch_of):
     with torch.no_grad():
         batch = batch_of(any_token.eval())
-        before = any_token._target_losses(batch)[: int(batch.target.mask[0].sum())]
+        before = each(any_token, batch)[: int(batch.target.mask[0].sum())]
         batch.target.ids[0, 3] += 1
-        after = any_token._target_losses(batch)[: int(batch.target.mask[0].sum())]
+        after = each(any_token, batch)[: int(batch.target.mask[0].sum())]
     assert torch.equal(before[:3], after[:3])
     assert (before[3:5] != after[3:5]).all()
 
 
 def test_logits_are_compared_in_float32_under_autocast(any_token, batch_of):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        assert any_token._target_losses(batch_of(any_token)).dtype == torch.float32
+        loss, losses = any_token._target_losses(batch_of(any_token))
+        assert loss.dtype == losses.each.dtype == torch.float32
 
 
 def test_it_cannot_embed(any_token, batch_of):
@@ -103,20 +109,57 @@ def test_it_cannot_embed(any_token, batch_of):
 def test_every_trainable_parameter_has_a_gradient_even_without_queries(any_token, batch_of):
     for queries in (["", ""], ["what?", ""]):
         any_token.zero_grad()
-        any_token._target_losses(batch_of(any_token, queries=queries)).mean().backward()
+        any_token._target_losses(batch_of(any_token, queries=queries))[0].backward()
         assert not [n for n, p in any_token.named_parameters() if p.requires_grad and p.grad is None]
 
 
-def test_at_full_size_the_twin_is_the_whole_language_model(llama_1b, patches):
+def test_at_full_size_the_twin_is_the_whole_language_model(patches):
     """Section 4.5: all 16 layers of Llama-3.2-1B, 1.24 billion parameters with tied embeddings."""
     with torch.device("meta"):
-        objective = TokenObjective(vision_encoder=patches(), language_model=HFCausalLM(model=llama_1b))
+        whole = HFCausalLM(model="meta-llama/Llama-3.2-1B")
+        objective = TokenObjective(vision_encoder=patches(), language_model=whole)
     count = sum(p.numel() for p in objective.language_model.parameters())
     assert count == pytest.approx(1.236e9, rel=0.001)
 
 
 def test_uniform_logits_cost_the_logarithm_of_the_vocabulary(any_token, batch_of, monkeypatch):
+    monkeypatch.setattr(any_token.language_model, "head", lambda: None)
     monkeypatch.setattr(any_token.language_model, "logits", lambda states: torch.zeros(len(states), 300))
-    losses = any_token._target_losses(batch_of(any_token))
+    losses = each(any_token, batch_of(any_token))
     torch.testing.assert_close(losses, torch.full_like(losses, 300.0).log())
     assert len(losses) == int(batch_of(any_token).target.mask.sum())
+
+
+def loss_and_gradients(objective, batch):
+    objective.zero_grad()
+    loss, _ = objective._target_losses(batch)
+    loss.backward()
+    return loss.detach(), {n: p.grad.clone() for n, p in objective.named_parameters() if p.grad is not None}
+
+
+def test_without_the_padding_between_query_and_target_all_is_as_with_it(any_token, batch_of, monkeypatch):
+    """A question with a short answer beside a caption: the sequence is as long as its longest row."""
+    texts = {"queries": ["what colour is the ball?", ""], "targets": ["no", "open the blue door again"]}
+    batch = batch_of(any_token, **texts)
+    seen = []
+    forward = any_token.language_model.forward
+    monkeypatch.setattr(
+        any_token.language_model, "forward", lambda x, mask: seen.append(x.shape[1]) or forward(x, mask)
+    )
+    got = loss_and_gradients(any_token, batch)
+    batch.longest_text = None
+    want = loss_and_gradients(any_token, batch)
+    torch.testing.assert_close(got, want, atol=1e-6, rtol=1e-4)
+    texts_alone = batch.query.mask.sum(1) + batch.target.mask.sum(1)
+    assert seen == [
+        4 + int(texts_alone.max()) - 1,
+        4 + batch.query.ids.shape[1] + batch.target.ids.shape[1] - 1,
+    ]
+    assert seen[0] < seen[1]
+
+
+def test_the_loss_in_chunks_trains_as_the_one_over_all_scores(any_token, batch_of, monkeypatch):
+    batch = batch_of(any_token)
+    got = loss_and_gradients(any_token, batch)
+    monkeypatch.setattr(any_token.language_model, "head", lambda: None)
+    torch.testing.assert_close(got, loss_and_gradients(any_token, batch), atol=1e-6, rtol=1e-4)

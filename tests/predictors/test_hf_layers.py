@@ -107,10 +107,10 @@ def test_more_layers_than_there_are_are_refused(tiny_llama, layers):
         HFLayersPredictor(model=tiny_llama, layers=layers)
 
 
-def test_at_full_size_it_has_the_papers_490_million_trainable_parameters(llama_1b):
+def test_at_full_size_it_has_the_papers_490_million_trainable_parameters():
     """Section 3.1: the last 8 layers of Llama-3.2-1B, ViT-L tokens, a shared space of 1,536."""
     with torch.device("meta"):
-        predictor = HFLayersPredictor(model=llama_1b, layers=8)
+        predictor = HFLayersPredictor(model="meta-llama/Llama-3.2-1B", layers=8)
         predictor.connect(vision_dim=1024, embed_dim=1536)
     trainable = sum(p.numel() for p in predictor.parameters() if p.requires_grad)
     query_projection = sum(p.numel() for p in predictor.query_projection.parameters())

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from jepa_vl.weights import shapes_alone
 from jepa_vl_offline.converted import converted
 from jepa_vl_offline.wheels import Wheel
 
@@ -67,7 +68,8 @@ class Lite0Network(nn.Module):
     def __init__(self, *, image_size: int, strides: tuple[int, ...], folded: bool) -> None:
         super().__init__()
         whole = EfficientNet.from_name("efficientnet-lite0", image_size=image_size)
-        whole.load_state_dict(load_file(lite0() / "model.safetensors"))
+        if not shapes_alone():
+            whole.load_state_dict(load_file(lite0() / "model.safetensors"))
         whole.eval()
         self.strides = strides
         self.stem = _Stem(whole._conv_stem, whole._bn0)

@@ -15,6 +15,7 @@ from jepa_vl.registry import register
 from jepa_vl.vision.base import Preprocessing, VisionEncoder
 from jepa_vl.vision.fingerprint import fingerprint
 from jepa_vl.vision.frames import normalised
+from jepa_vl.weights import shapes_alone
 
 
 @register("vision", "timm")
@@ -104,8 +105,9 @@ def _backbone(model: str, *, pretrained: bool, checkpoint: str | None) -> Any:
     if checkpoint is not None and not Path(checkpoint).expanduser().is_file():
         raise RecipeError(f"checkpoint: no file '{checkpoint}'")
     try:
-        backbone = timm.create_model(model, pretrained=pretrained and checkpoint is None, num_classes=0)
-        if checkpoint is not None:
+        wanted = pretrained and checkpoint is None and not shapes_alone()
+        backbone = timm.create_model(model, pretrained=wanted, num_classes=0)
+        if checkpoint is not None and not shapes_alone():
             # not strict, for a classifier may be there; but nothing may be left random
             found = timm.models.load_checkpoint(backbone, str(Path(checkpoint).expanduser()), strict=False)
             if found is not None and found.missing_keys:

@@ -1,0 +1,1 @@
+"""What training a recipe will take, counted without weights or data."""
