@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +22,22 @@ WeightsSource = Callable[[], Path]
 T = TypeVar("T")
 
 
+_RANDOM = ContextVar("random_weights", default=False)
+
+
 def shapes_alone() -> bool:
-    """Whether parts are built on the meta device: their shapes are wanted, and no weight is read."""
-    return torch.get_default_device().type == "meta"
+    """Whether parts are built for their shapes, and no weight is read: on the meta device, or at random."""
+    return torch.get_default_device().type == "meta" or _RANDOM.get()
+
+
+@contextmanager
+def random_weights() -> Iterator[None]:
+    """Build the parts of a recipe with random weights of the right shapes, to measure speed and memory."""
+    token = _RANDOM.set(True)
+    try:
+        yield
+    finally:
+        _RANDOM.reset(token)
 
 
 def resolve_model(name: str) -> str:

@@ -19,8 +19,8 @@ def count_flops(work: Callable[[], object]) -> int:
     Counted are products of matrices and vectors, convolutions and attention, forward and backward, on any
     device and in any precision. Attention counts as if no position were masked, and its backward pass as
     twice its forward pass on every machine: what some kernels compute a second time to save memory is left
-    out. Not counted are what is done number by number (norms, activations, softmax, dropout, rotations,
-    the loss), looking up embeddings, which multiplies nothing, recurrent layers (LSTM, GRU), and the
+    out. Not counted are what is done number by number (norms, activations, softmax, dropout,
+    rotations), looking up embeddings, which multiplies nothing, recurrent layers (LSTM, GRU), and the
     optimizer's step.
     """
     fused = torch.backends.mha.get_fastpath_enabled()

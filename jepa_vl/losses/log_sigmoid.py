@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from jepa_vl.losses.pairs import Pairs
 from jepa_vl.losses.tiles import (
@@ -15,6 +16,7 @@ from jepa_vl.losses.tiles import (
     Scratch,
     chunk_for,
     inverse_norm,
+    product_flops,
     remove_radial_,
     same_label,
     spans,
@@ -112,3 +114,9 @@ def _gradient(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _forward.register_autograd(_gradient, setup_context=_keep)
+
+
+@register_flop_formula(torch.ops.jepa_vl.negative_log_sigmoid)
+def _flops(predicted: torch.Size, target: torch.Size, *others: Any, **_: Any) -> int:
+    wanted = others[-1]
+    return (3 if wanted else 1) * product_flops(predicted, target)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from jepa_vl.losses.pairs import Pairs
 from jepa_vl.losses.tiles import (
@@ -14,6 +15,7 @@ from jepa_vl.losses.tiles import (
     chunk_for,
     exp_,
     inverse_norm,
+    product_flops,
     remove_radial_,
     same_label,
     spans,
@@ -219,3 +221,22 @@ def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
 
 
 _forward.register_autograd(_gradient, setup_context=_keep)
+
+
+# What is computed a second time to save memory does not count.
+@register_flop_formula(torch.ops.jepa_vl.log_sum_exps)
+def _flops(predicted: torch.Size, target: torch.Size, *_: Any, **__: Any) -> int:
+    return product_flops(predicted, target)
+
+
+@register_flop_formula(torch.ops.jepa_vl.log_sum_exps_backward)
+def _backward_flops(
+    row: torch.Size,
+    column: torch.Size,
+    own: torch.Size,
+    predicted: torch.Size,
+    target: torch.Size,
+    *_: Any,
+    **__: Any,
+) -> int:
+    return 2 * product_flops(predicted, target)

@@ -34,6 +34,11 @@ def chunk_for(x: Tensor, chunk: int | None) -> int:
     return chunk or (_ON_CPU if x.device.type == "cpu" else _ELSEWHERE)
 
 
+def product_flops(predicted: torch.Size, target: torch.Size) -> int:
+    """Operations of one product of all rows ``[B, E]`` with all columns ``[C, E]``."""
+    return 2 * predicted[0] * target[0] * target[1]
+
+
 def spans(size: int, chunk: int) -> Iterator[slice]:
     """Yield consecutive slices of at most ``chunk`` that cover ``size``."""
     for start in range(0, size, chunk):

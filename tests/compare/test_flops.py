@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from jepa_vl.compare.flops import count_flops
+from jepa_vl.losses.base import Loss
+from jepa_vl.losses.info_nce import InfoNCE
+from jepa_vl.losses.sigmoid import SigmoidLoss
 
 ROWS, HEADS, LENGTH, WIDTH = 2, 3, 5, 8
 ATTENTION = 4 * ROWS * HEADS * LENGTH**2 * WIDTH
@@ -50,3 +54,19 @@ def test_inference_mode_and_half_precision_change_no_count():
 def test_a_product_that_is_added_in_place_counts_as_any_other():
     total, left, right = torch.zeros(3, 5), torch.randn(3, 4), torch.randn(4, 5)
     assert count_flops(lambda: total.addmm_(left, right)) == 2 * 3 * 4 * 5
+
+
+@pytest.mark.parametrize("loss", [InfoNCE, SigmoidLoss])
+@pytest.mark.parametrize("learning", [True, False])
+def test_a_loss_over_all_pairs_is_one_product_forward_and_two_backward(
+    loss: type[Loss], learning: bool
+) -> None:
+    p, t = torch.randn(2, 5, 8).requires_grad_(learning)
+
+    def step() -> None:
+        with torch.set_grad_enabled(learning):
+            value = loss(chunk=2)(p, t, torch.arange(5))[0]
+        if learning:
+            value.backward()
+
+    assert count_flops(step) == (3 if learning else 1) * 2 * 5 * 5 * 8
