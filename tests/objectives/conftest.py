@@ -155,7 +155,7 @@ def fit(tmp_path: Path) -> Callable[..., dict[str, Tensor]]:
         trainer = Trainer(
             max_steps=steps,
             max_epochs=-1,
-            accelerator="cpu",
+            accelerator=arguments.pop("accelerator", "cpu"),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
