@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -11,9 +10,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from jepa_vl.losses.inputs import exact
+from jepa_vl.losses.tiles import spans
 
-#: Scores that are there at once: 128 MiB in float32.
-SCORES_AT_ONCE = 2**25
+#: Scores that are there at once: 128 MiB in float32 for a processor, 512 MiB to fill a GPU.
+SCORES_AT_ONCE = {"cpu": 2**25, "cuda": 2**27}
 
 
 class TokenLosses(NamedTuple):
@@ -54,9 +54,9 @@ def linear_cross_entropy(
     )
     with torch.autocast(kind, enabled=False):
         if learns:
-            total, each, best = _Losses.apply(states, weight, bias, places, half)
+            total, each, best = _Losses.apply(states, weight, bias, places, half, likeliest)
         else:
-            each, best = _forward(states, weight, bias, places, half, None)
+            each, best = _forward(states, weight, bias, places, half, likeliest, None)
             total = each.sum()
     return TokenLosses(total, each, best if likeliest else None)
 
@@ -96,10 +96,11 @@ class _Losses(torch.autograd.Function):
         bias: Tensor | None,
         places: Tensor,
         half: torch.dtype | None,
+        likeliest: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         gradients = _Gradients(states, weight, bias, ctx.needs_input_grad)
-        each, best = _forward(states, weight, bias, places, half, gradients)
+        each, best = _forward(states, weight, bias, places, half, likeliest, gradients)
         ctx.save_for_backward(gradients.states, gradients.weight, gradients.bias)
         ctx.dtypes = [None if x is None else x.dtype for x in (states, weight, bias)]
         ctx.mark_non_differentiable(each, best)
@@ -113,7 +114,7 @@ class _Losses(torch.autograd.Function):
             None if g is None else g.mul_(of_total).to(dtype)
             for g, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         ]
-        return (*scaled, None, None)
+        return (*scaled, None, None, None)
 
 
 def _forward(
@@ -122,30 +123,27 @@ def _forward(
     bias: Tensor | None,
     places: Tensor,
     half: torch.dtype | None,
+    likeliest: bool,
     gradients: _Gradients | None,
 ) -> tuple[Tensor, Tensor]:
     if half is not None:  # once for all chunks
         weight, bias = weight.to(half), None if bias is None else bias.to(half)
-    each, best = [], []
-    for rows in _chunks(len(states), len(weight)):
+    each, best = [], [places.new_zeros(0)]
+    at_once = SCORES_AT_ONCE["cuda" if states.is_cuda else "cpu"]
+    for rows in spans(len(states), max(1, at_once // len(weight))):
         x, at = states[rows].to(weight.dtype), places[rows]
         scores = exact(F.linear(x, weight, bias))  # [c, V]
         said, known = at.clamp(min=0)[:, None], at >= 0
         log_sum = scores.logsumexp(dim=1, keepdim=True)  # [c, 1]
         loss = (log_sum - scores.gather(1, said)).squeeze(1)
         each.append(loss.masked_fill(~known, torch.inf))
-        best.append(scores.argmax(dim=1))
+        if likeliest:
+            best.append(scores.argmax(dim=1))
         if gradients is not None:
             # of the softmax: the probabilities, less 1 at what is said
             surplus = scores.sub_(log_sum).exp_()
             surplus.scatter_add_(1, said, surplus.new_full(said.shape, -1.0))
             gradients.add(rows, surplus.mul_(known[:, None]), x, weight)
     if not each:
-        return states.new_zeros(0, dtype=torch.float32), places.new_zeros(0)
+        return states.new_zeros(0, dtype=torch.float32), best[0]
     return torch.cat(each), torch.cat(best)
-
-
-def _chunks(rows: int, vocabulary: int) -> Iterator[slice]:
-    size = max(1, SCORES_AT_ONCE // vocabulary)
-    for start in range(0, rows, size):
-        yield slice(start, min(start + size, rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -51,7 +53,8 @@ def log_sum_exps(
     directions, the gradients are s G t and s Gᵀ p: three products. Four products in all are 8 B·WB·E
     operations, where autograd over both matrices takes six products and keeps four B × WB matrices.
     What is kept for the backward pass are the inputs, B + WB numbers, and of each row at most `KEPT` logits
-    (16 KiB): they save up to one of the four products.
+    (16 KiB): they save up to one of the four products. A GPU keeps them where that is all of them, and does
+    what is between the products by one Triton kernel a tile.
 
     Args:
         predicted: ``[B, E]``, the local rows, of any length; p are the unit vectors along them.
@@ -63,10 +66,20 @@ def log_sum_exps(
     """
     size = chunk_for(predicted, chunk)
     wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (predicted, target, scale))
-    kept = len(target) if len(target) <= KEPT else KEPT // size * size  # whole tiles
+    some = KEPT // size * size if predicted.device.type == "cpu" else 0  # whole tiles
+    kept = len(target) if len(target) <= KEPT else some
     inputs = (predicted, target, scale, pairs.row, pairs.column, weight)
     *sums, _ = _forward(*inputs, pairs.own.start, size, kept if wanted else 0)
     return LogSumExps(*sums)
+
+
+def _fused(predicted: Tensor) -> bool:
+    return predicted.is_cuda and predicted.dtype == torch.float32 and _has_triton()
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 # Custom operators, and not a torch.autograd.Function: torch.compile takes each as one node of its graph, and
@@ -84,6 +97,10 @@ def _forward(
     keep: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     row_label, column_label = row_label.to(predicted.dtype), column_label.to(predicted.dtype)
+    if _fused(predicted):
+        from jepa_vl.losses.fused_log_sum_exp import forward
+
+        return forward(predicted, target, scale, row_label, column_label, weight, first, chunk, keep)
     size = len(predicted)
     row, own = predicted.new_empty(size), predicted.new_empty(size)
     nearest = torch.empty(size, dtype=torch.bool, device=predicted.device)
@@ -130,6 +147,11 @@ def _backward(
     chunk: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     row_label, column_label = row_label.to(predicted.dtype), column_label.to(predicted.dtype)
+    if _fused(predicted):
+        from jepa_vl.losses.fused_log_sum_exp import backward
+
+        inputs = (predicted, target, scale, row_label, column_label, weight, row, column, kept)
+        return backward(row_grad, column_grad, own_grad, *inputs, first, chunk)
     to_predicted, to_target = torch.zeros_like(predicted), torch.zeros_like(target)
     to_scale = predicted.new_zeros(())
     inverse, row_inverse = inverse_norm(target), inverse_norm(predicted)

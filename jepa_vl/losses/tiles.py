@@ -15,7 +15,7 @@ FAR = -1e30  # a logit that counts for nothing, and that can be reckoned with as
 #: Exponents are kept well above those of subnormal numbers, which cost a processor 40 times the time.
 FLOOR = {dtype: 0.75 * math.log(torch.finfo(dtype).tiny) for dtype in (torch.float32, torch.float64)}
 
-_ON_CPU, _ELSEWHERE = 512, 2048  # a float32 tile of 1 MiB for a processor's cache, of 16 MiB to fill a GPU
+_ON_CPU, _ELSEWHERE = 512, 4096  # a float32 tile of 1 MiB for a processor's cache, of 64 MiB to fill a GPU
 
 
 def check_chunk(chunk: int | None) -> int | None:

@@ -15,7 +15,7 @@ TOKENS, WIDTH, WORDS = 23, 7, 11
 @pytest.fixture(autouse=True, params=[3, 23, 100])
 def _chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 3 tokens, of which the last has 2; of all tokens; of more than there are."""
-    monkeypatch.setattr(module, "SCORES_AT_ONCE", request.param * WORDS)
+    monkeypatch.setitem(module.SCORES_AT_ONCE, "cpu", request.param * WORDS)
 
 
 def operands(dtype=torch.float64, bias=True):

@@ -38,7 +38,7 @@ def kept_and_largest(loss):
 
 
 def test_nothing_of_tokens_times_vocabulary_is_made_or_kept(monkeypatch):
-    monkeypatch.setattr(module, "SCORES_AT_ONCE", 4 * WORDS)
+    monkeypatch.setitem(module.SCORES_AT_ONCE, "cpu", 4 * WORDS)
     kept, largest = kept_and_largest(lambda x, w, at: linear_cross_entropy(x, w, None, at).total)
     # the gradients of states and weight, and nothing else
     assert kept == TOKENS * WIDTH + WORDS * WIDTH
