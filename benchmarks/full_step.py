@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import math
 import platform
 import statistics
@@ -186,14 +187,13 @@ def main() -> None:
     rate = matrix_rate(options.device)
     titles = ("samples/s", "step s", "TFLOP/s", f"share of {rate / 1e12:.0f}", "peak GiB", "all s")
     table = Table("recipe", "layers", "batch", *titles)
-    for recipe, told in zip(options.recipes, options.flops or [None] * len(options.recipes), strict=True):
-        flops = told or planned(values_of(recipe, {}))
-        for variant in options.variants:
-            for size in options.batches:
-                values = values_of(recipe, VARIANTS[variant])
-                cells = row(values, size, flops, rate, options.device)
-                console.print(recipe.stem, variant, size, *cells)
-                table.add_row(recipe.stem, variant, str(size), *cells)
+    told = options.flops or [planned(values_of(recipe, {})) for recipe in options.recipes]
+    for size, variant in itertools.product(options.batches, options.variants):
+        for recipe, flops in zip(options.recipes, told, strict=True):
+            values = values_of(recipe, VARIANTS[variant])
+            cells = row(values, size, flops, rate, options.device)
+            console.print(recipe.stem, variant, size, *cells)
+            table.add_row(recipe.stem, variant, str(size), *cells)
     console.print(table)
     name = torch.cuda.get_device_name() if options.device == "cuda" else platform.machine()
     versions = f"torch {torch.__version__}, CUDA {torch.version.cuda}"
