@@ -52,7 +52,8 @@ def resolve_model(name: str) -> str:
     """
     known = registry.names("weights")
     if name in known:
-        return str(registry.get("weights", name)())
+        with torch.device("cpu"):  # what is converted is kept, also where shapes alone are wanted now
+            return str(registry.get("weights", name)())
     folder = Path(name).expanduser()
     if folder.is_dir():
         return str(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel
 
@@ -26,6 +27,19 @@ def fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_registered_name_is_fetched(fetched: Path) -> None:
     assert resolve_model("tiny-model") == str(fetched)
+
+
+def test_weights_are_fetched_for_real_where_shapes_alone_are_built(
+    fetched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def converts() -> Path:
+        assert torch.zeros(1).device.type == "cpu"
+        return fetched
+
+    monkeypatch.setattr(registry, "get", lambda group, name: converts)
+    with torch.device("meta"):
+        assert resolve_model("tiny-model") == str(fetched)
+        assert torch.zeros(1).is_meta
 
 
 def test_a_registered_name_wins_over_a_folder_of_that_name(

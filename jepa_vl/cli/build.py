@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from jepa_vl.callbacks.defaults import default_callbacks
+from jepa_vl.checkpoint_io import keep_whole
 from jepa_vl.cli.predictions import Predictions
 from jepa_vl.cli.record import RecipeRecord
 from jepa_vl.data.base import SampleData
@@ -98,7 +99,7 @@ def make_trainer(parts: Parts, *, folder: Path, name: str, recipe: str) -> Train
     predictions = Predictions(folder=folder, data=parts.data)
     options["callbacks"] = [record, predictions, *own, *defaults]
     try:
-        return Trainer(**options)
+        return keep_whole(Trainer(**options))
     except (MisconfigurationException, ValueError) as error:
         raise RecipeError(f"trainer: {error}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import sys
 from collections.abc import Callable, Sequence
@@ -13,18 +12,19 @@ from typing import TypeVar
 from jepa_vl.errors import RecipeError, did_you_mean
 
 HELP = """\
-usage: jepa-vl plan --config RECIPE [--gpu CARD] [--utilisation SHARE] [--json] [--key VALUE …]
+usage: jepa-vl plan --config RECIPE [--gpu CARD] [--utilisation SHARE] [--arm ARM] [--json] [--key VALUE …]
 
 Print what a recipe takes to train: parameters by part, operations, bytes and tokens of a sample, memory of a
 process, hours of the whole run. Neither weights nor data are loaded: parts are built as shapes, pretrained
-ones by their configurations.
+ones by their configurations. The arms of a comparison stand side by side, with the hours of all their seeds.
 
-  --config FILE           a recipe; several as for `jepa-vl fit`
+  --config FILE           a recipe; several as for `jepa-vl fit`, one for a comparison
   --gpu CARD              h100 (default), h200, a100, 4090, or cpu-measured: this processor, measured
   --gpu-tflops NUMBER     another card's peak, in 10¹² operations a second
   --utilisation SHARE     of that peak, above 0 and up to 1; 0.4 by default
   --query-tokens NUMBER   of a sample; 16 by default. Texts are data, and not read
   --target-tokens NUMBER  of a sample; 32 by default
+  --arm ARM               of a comparison: this arm alone, part by part
   --json                  for programs
   --KEY VALUE             anything of the recipe, --data.batch_size 64 say
 """
@@ -37,6 +37,7 @@ OPTIONS = (
     "--utilisation",
     "--query-tokens",
     "--target-tokens",
+    "--arm",
     "--json",
 )
 
@@ -51,6 +52,7 @@ class Wanted:
     utilisation: float = 0.4
     query_tokens: int = 16
     target_tokens: int = 32
+    arm: str | None = None
     json: bool = False
     overrides: list[tuple[str, str]] = field(default_factory=list)
 
@@ -66,33 +68,9 @@ def main(argv: Sequence[str]) -> int:
         (sys.stdout if argv else sys.stderr).write(HELP)
         return 0 if argv else 2
     wanted = read_words(argv)
-    from rich.console import Console
+    from jepa_vl.cli.planned import plan
 
-    from jepa_vl.cli.build import make_parser, parse
-    from jepa_vl.cli.run import quiet
-    from jepa_vl.planning.cards import Card, card
-    from jepa_vl.planning.model import Lengths
-    from jepa_vl.planning.plan import make_plan
-    from jepa_vl.planning.tables import print_plan
-    from jepa_vl.recipe import load_recipe
-    from jepa_vl.recipe.resolve import resolve
-
-    quiet()
-    tflops = wanted.gpu_tflops
-    chosen = card(wanted.gpu) if tflops is None else Card("card", tflops, None, "--gpu-tflops")
-    recipe = parse(make_parser(), resolve(load_recipe(wanted.configs, wanted.overrides)))
-    plan = make_plan(
-        recipe.as_dict(),
-        lengths=Lengths(wanted.query_tokens, wanted.target_tokens),
-        card=chosen,
-        utilisation=wanted.utilisation,
-    )
-    if wanted.json:
-        sys.stdout.write(json.dumps(plan.as_dict(), indent=2) + "\n")
-        return 0
-    console = Console(highlight=False)
-    print_plan(plan, console if console.is_terminal else Console(highlight=False, width=110))
-    return 0
+    return plan(wanted)
 
 
 def read_words(argv: Sequence[str]) -> Wanted:
@@ -116,8 +94,8 @@ def read_words(argv: Sequence[str]) -> Wanted:
             value = words.pop(0)
         if option in ("-c", "--config"):
             found.configs.append(value)
-        elif option == "--gpu":
-            found.gpu = value
+        elif option in ("--gpu", "--arm"):
+            setattr(found, option[2:], value)
         elif option == "--gpu-tflops":
             found.gpu_tflops = _number(option, value, float, lambda n: n > 0, "a number above 0")
         elif option == "--utilisation":

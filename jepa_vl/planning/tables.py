@@ -9,10 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jepa_vl.planning.plan import Plan
+from jepa_vl.planning.units import in_bytes, in_counts, in_time
 
-#: Units, largest first.
-BYTES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
-COUNTS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
 LEFT_OUT = (
     "Operations are products of matrices, convolutions and attention, two for a multiplication and addition; "
     "what is done number by number, and optimizer and communication, are left out. Working memory is an "
@@ -40,7 +38,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(LEFT_OUT, style="dim", markup=False)
 
 
-def _table(title: str, *columns: str) -> Table:
+def table_of(title: str, *columns: str) -> Table:
+    """Return an empty table; all columns but the first are of numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left")
@@ -48,24 +47,24 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _sample(plan: Plan) -> Table:
-    table = _table("a sample", "", "tokens", "bytes", "FLOPs")
+    table = table_of("a sample", "", "tokens", "bytes", "FLOPs")
     found, step = plan.sample_bytes, plan.step
     if plan.frames:
-        table.add_row(f"frames: {plan.frames}", "", _bytes(found["frames"]), "")
+        table.add_row(f"frames: {plan.frames}", "", in_bytes(found["frames"]), "")
         seen = "once, then cached" if plan.size.cached else "in every step"
         word = f", frozen: seen {seen}" if step.flops_vision else ""
-        tokens = _bytes(found.get("visual tokens", 0))
-        table.add_row(f"visual tokens{word}", f"{plan.visual_tokens:,}", tokens, _count(step.flops_vision))
-    table.add_row("query", str(plan.lengths.query), _bytes(found["query"]), "")
+        tokens = in_bytes(found.get("visual tokens", 0))
+        table.add_row(f"visual tokens{word}", f"{plan.visual_tokens:,}", tokens, in_counts(step.flops_vision))
+    table.add_row("query", str(plan.lengths.query), in_bytes(found["query"]), "")
     word = ", by a frozen encoder: read once" if step.flops_text else ""
-    row = (str(plan.lengths.target), _bytes(found["target"]), _count(step.flops_text))
+    row = (str(plan.lengths.target), in_bytes(found["target"]), in_counts(step.flops_text))
     table.add_row(f"target{word}", *row)
-    table.add_row("training step, forward and backward", "", "", _count(step.flops))
+    table.add_row("training step, forward and backward", "", "", in_counts(step.flops))
     return table
 
 
 def _parameters(plan: Plan) -> Table:
-    table = _table("parameters", "part", "trainable", "frozen")
+    table = table_of("parameters", "part", "trainable", "frozen")
     for part, counts in plan.parameters.items():
         table.add_row(part, f"{counts['trained']:,}", f"{counts['frozen']:,}")
     totals = [sum(counts[word] for counts in plan.parameters.values()) for word in ("trained", "frozen")]
@@ -75,26 +74,26 @@ def _parameters(plan: Plan) -> Table:
 
 
 def _memory(plan: Plan) -> Table:
-    table = _table("memory of a process", "part", "weights", "gradients", "optimizer", "working")
+    table = table_of("memory of a process", "part", "weights", "gradients", "optimizer", "working")
     memory = plan.memory
     for name in dict.fromkeys((*memory.parts, *memory.working_by_part)):
         held = memory.parts.get(name)
         kept = (0, 0, 0) if held is None else (held.weights, held.gradients, held.optimizer)
-        table.add_row(name, *map(_bytes, (*kept, memory.working_by_part.get(name, 0))))
+        table.add_row(name, *map(in_bytes, (*kept, memory.working_by_part.get(name, 0))))
     if memory.buckets:
-        table.add_row("DDP's buckets", "", _bytes(memory.buckets), "", "")
+        table.add_row("DDP's buckets", "", in_bytes(memory.buckets), "", "")
     table.add_section()
     sums = [
         sum(getattr(p, word) for p in memory.parts.values()) for word in ("weights", "gradients", "optimizer")
     ]
     sums[1] += memory.buckets
-    table.add_row("all", *map(_bytes, (*sums, memory.working)))
-    table.add_row("together", "", "", "", _bytes(memory.total))
+    table.add_row("all", *map(in_bytes, (*sums, memory.working)))
+    table.add_row("together", "", "", "", in_bytes(memory.total))
     return table
 
 
 def _run(plan: Plan) -> Table:
-    table = _table("the run", "", "")
+    table = table_of("the run", "", "")
     for left, right in _run_rows(plan):
         table.add_row(left, right)
     return table
@@ -102,31 +101,15 @@ def _run(plan: Plan) -> Table:
 
 def _run_rows(plan: Plan) -> Iterator[tuple[str, str]]:
     size, card, total = plan.size, plan.card, plan.memory.total
-    yield "operations a sample", f"{_count(plan.flops_per_sample)}FLOPs"
+    yield "operations a sample", f"{in_counts(plan.flops_per_sample)}FLOPs"
     yield card.name, f"{card.teraflops:,.4g} TFLOPS at most: {card.source}"
     if card.memory is not None:
         fits = "fits" if total < card.memory else "does not fit"
-        yield "memory", f"{_bytes(total)} of {_bytes(card.memory)}: {fits}"
+        yield "memory", f"{in_bytes(total)} of {in_bytes(card.memory)}: {fits}"
     hours, samples = plan.card_hours, plan.samples
     if hours is None or samples is None:
         return
     yield "samples", f"{samples:,} ({size.steps:,} steps)"
     yield "operations", f"{samples * plan.flops_per_sample:.3g} FLOPs"
     yield f"card hours at {plan.utilisation:.0%} of its peak", f"{hours:,.4g}"
-    yield "time", _time(hours / size.processes)
-
-
-def _time(hours: float) -> str:
-    if hours >= 48:
-        return f"{hours / 24:,.1f} days"
-    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 3600:,.3g} seconds"
-
-
-def _bytes(count: float) -> str:
-    unit, size = next((pair for pair in BYTES if count >= pair[1]), BYTES[-1])
-    return f"{count / size:,.1f} {unit}" if count else ""
-
-
-def _count(count: float) -> str:
-    unit, size = next((pair for pair in COUNTS if count >= pair[1]), COUNTS[-1])
-    return f"{count / size:,.2f} {unit}" if count else ""
+    yield "time", in_time(hours / size.processes)

@@ -77,6 +77,11 @@ def arguments_of(part: Callable[..., Any]) -> dict[str, Argument]:
     return found
 
 
+def takes_any(part: Callable[..., Any]) -> bool:
+    """Whether a class or function has ``**kwargs`` of its own."""
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(part).parameters.values())
+
+
 def _passed_to_parent(init: Callable[..., Any]) -> set[str]:
     """Names that a constructor gives in ``super().__init__(name=…, **kwargs)``."""
     try:

@@ -128,12 +128,13 @@ def _override(recipe: Recipe, name: str, text: str) -> None:
 
 
 def _set(recipe: Recipe, name: str, value: Any, place: str) -> None:
-    """Set one dotted key; a part is descended into through its ``init_args``."""
-    words = name.split(".")
+    """Set one dotted key; a part is descended into through its ``init_args``, said or not."""
+    *above, word = name.split(".")
+    words = [*(each for each in above if each != "init_args"), word]
     here: Any = recipe.values
     key: Key = ()
-    for word in words[:-1]:
-        here, key = _descend(here, key, word)
+    for each in words[:-1]:
+        here, key = _descend(here, key, each)
         if not isinstance(here, dict | list):
             raise RecipeError(f"{place}: --{name}: '{dotted(key)}' is {here!r} and has no keys under it")
     holder, key = _into_part(here, key)

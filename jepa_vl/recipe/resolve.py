@@ -18,6 +18,7 @@ from jepa_vl.recipe.arguments import (
     arguments_of,
     choices_in,
     classes_in,
+    takes_any,
     type_text,
 )
 from jepa_vl.recipe.document import Key, Recipe
@@ -164,7 +165,11 @@ def _other(recipe: Recipe, key: Key, value: dict[str, Any]) -> dict[str, Any]:
         raise recipe.error(
             (*key, "class_path"), f"'{value['class_path']}' cannot be imported: {error}"
         ) from error
-    return {**value, "init_args": _arguments(recipe, (*key, "init_args"), part, value.get("init_args") or {})}
+    given, known = value.get("init_args") or {}, arguments_of(part)
+    # what it keeps for others, as DDPStrategy does for torch's DDP, is found in its source by the parser
+    kept = {k: v for k, v in given.items() if k not in known} if takes_any(part) else {}
+    checked = {k: v for k, v in given.items() if k not in kept}
+    return {**value, "init_args": {**_arguments(recipe, (*key, "init_args"), part, checked), **kept}}
 
 
 def _group_of(argument: Argument) -> str | None:

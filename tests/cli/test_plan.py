@@ -64,6 +64,7 @@ def test_the_processor_can_be_the_card(tiny: Path, jepa_vl: Command, monkeypatch
         (("--data.batch_sise", "3"), "did you mean 'batch_size'"),
         (("--trainer.precision", "transformer-engine"), "precision transformer-engine cannot be planned"),
         (("--objective", "dual"), "it has nothing to train, and so no plan"),
+        (("--arm", "jepa"), "--arm is for a recipe with the key 'compare', and this one has none"),
     ],
 )
 def test_what_is_wrong_is_one_message_and_status_2(

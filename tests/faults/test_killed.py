@@ -1,10 +1,12 @@
-"""A run that is killed twenty times, anywhere, ends with the very weights of one that was left alone."""
+"""What is killed twenty times, anywhere, ends with the very bytes of what was left alone."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,9 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+
+from jepa_vl.data.shards.reading import ShardReader
+from jepa_vl.errors import UserError
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -69,7 +74,7 @@ tasks: [retrieval, vqa]
 trainer:
   accelerator: cpu
   devices: 1
-  max_steps: 24
+  max_steps: 18
   val_check_interval: 3
   check_val_every_n_epoch: null
   log_every_n_steps: 5
@@ -80,8 +85,8 @@ trainer:
 class Server:
     """Starts commands and kills them."""
 
-    def __init__(self, log: Path) -> None:
-        self.log = log
+    def __init__(self, folder: Path) -> None:
+        self.log, self._files = folder / "log", folder / "files"
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("server.py"))],
@@ -90,20 +95,39 @@ class Server:
             text=True,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         )
+        assert self._said() == "ready"
 
-    def run(self, folder: Path, *words: str, kill_after: float | None = None) -> int:
-        """Do a command; returns its exit status, -9 where it was killed."""
+    def run(
+        self, folder: Path, *words: str, kill_after: float | None = None, kill_at_file: int | None = None
+    ) -> int:
+        """Do a command; returns its exit status, -9 where it was killed.
+
+        Args:
+            folder: Where; its folder ``cache`` is the cache.
+            words: Of the command.
+            kill_after: Seconds.
+            kill_at_file: When so many files have been given their names, an even one before it has its own.
+        """
+        job = {"folder": str(folder), "words": words, "cache": str(folder / "cache"), "log": str(self.log)}
+        job |= {"files": str(self._files), "kill_at_file": kill_at_file}
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        job = {"folder": str(folder), "words": words, "log": str(self.log)}
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        child = int(self._process.stdout.readline())
-        if kill_after is not None:
-            time.sleep(kill_after)
+        child = int(self._said())
+        if kill_after is not None and not self._answers_within(kill_after):
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-        return int(self._process.stdout.readline())
+        return int(self._said())
+
+    def measure(self, folder: Path, *words: str) -> tuple[float, int]:
+        """Do a command to its end; returns seconds, and how many files it gives their names."""
+        began = time.monotonic()
+        assert self.run(folder, *words) == 0, self.told()
+        return time.monotonic() - began, int(self._files.read_text())
+
+    def told(self) -> str:
+        """What commands have said last."""
+        return self.log.read_text()[-2000:]
 
     def close(self) -> None:
         """End it."""
@@ -111,10 +135,17 @@ class Server:
         self._process.stdin.close()
         self._process.wait(30)
 
+    def _said(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def _answers_within(self, seconds: float) -> bool:
+        return bool(select.select([self._process.stdout], [], [], seconds)[0])
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("log") / "log")
+    found = Server(tmp_path_factory.mktemp("server"))
     yield found
     found.close()
 
@@ -146,49 +177,98 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def rows(folder: Path) -> Any:
-    return json.loads((folder / "results.json").read_text())["sets"]
+def content(folder: Path) -> dict[str, bytes]:
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def tokens(folder: Path) -> list[dict[str, bytes]]:
+    """Every finished set of cached tokens."""
+    return [
+        content(f.parent) for f in sorted((folder / "cache").rglob("index.json")) if ".tmp-" not in str(f)
+    ]
+
+
+def kills(count: int, takes: float, files: int) -> Iterator[dict[str, Any]]:
+    """Moments of a command: half of them by the clock, half at one of its files."""
+    drawn = random.Random(0)
+    for i in range(count):
+        if i % 2:
+            yield {"kill_at_file": drawn.randint(1, files)}
+        else:
+            yield {"kill_after": drawn.uniform(0, takes)}
 
 
 def test_killed_at_twenty_moments_it_ends_with_the_weights_of_an_uninterrupted_run(
-    folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    folder: Path, server: Server
 ) -> None:
-    def fit(name: str, *more: str, kill_after: float | None = None) -> int:
-        last = folder / "runs" / name / "checkpoints" / "last.ckpt"
-        go_on = ("--ckpt_path", "last") if last.exists() else ()
-        return server.run(folder, "fit", "--config", f"{name}.yaml", *go_on, *more, kill_after=kill_after)
+    """Caching, training, validating, saving; a run that gets to its end is compared, and begun anew."""
+    last = Path("checkpoints") / "last.ckpt"
+    takes, files = server.measure(folder, "fit", "--config", "whole.yaml")
+    whole, cached = weights(folder / "runs" / "whole" / last), tokens(folder)
+    assert len(cached) >= 1
+    assert files > 8  # at the least, a checkpoint at each validation
+    killed = folder / "runs" / "killed"
 
-    began = time.monotonic()
-    assert fit("whole") == 0, server.log.read_text()[-2000:]
-    takes = time.monotonic() - began
-    drawn = random.Random(0)
-    killed = 0
-    for _ in range(KILLS):
-        status = fit("killed", kill_after=drawn.uniform(0.05, 0.9) * takes)
-        killed += status == -signal.SIGKILL
-        assert status in (0, -signal.SIGKILL), server.log.read_text()[-2000:]
-        for path in (folder / "runs" / "killed").rglob("*.ckpt"):
-            weights(path)  # a checkpoint that has its name is whole
-    assert killed >= KILLS // 2
-    assert fit("killed") == 0, server.log.read_text()[-2000:]
-    ours, theirs = (
-        weights(folder / "runs" / name / "checkpoints" / "last.ckpt") for name in ("killed", "whole")
-    )
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    def fit(**kill: Any) -> int:
+        go_on = ("--ckpt_path", "last") if (killed / last).exists() else ()
+        return server.run(folder, "fit", "--config", "killed.yaml", *go_on, **kill)
+
+    def anew() -> None:
+        shutil.rmtree(killed, ignore_errors=True)
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+
+    def check_end() -> None:
+        found = weights(killed / last)
+        assert found.keys() == whole.keys()
+        assert all(torch.equal(found[key], whole[key]) for key in whole)
+        assert tokens(folder) == cached
+
+    anew()
+    done, gone_on = 0, 0
+    for kill in kills(3 * KILLS, takes, files):
+        gone_on += (killed / last).exists()
+        status = fit(**kill)
+        if status == 0:
+            check_end()
+            anew()
+        else:
+            assert status == -signal.SIGKILL, server.told()
+            for path in killed.rglob("*.ckpt"):
+                weights(path)  # a checkpoint that has its name is whole
+            done += 1
+        if done == KILLS:
+            break
+    assert done == KILLS
+    assert gone_on > KILLS // 4
+    assert fit() == 0, server.told()
+    check_end()
+    results = []
     for name in ("killed", "whole"):
-        assert server.run(folder, "test", "--config", f"{name}.yaml") == 0
-    assert rows(folder / "runs" / "killed") == rows(folder / "runs" / "whole")
+        assert server.run(folder, "test", "--config", f"{name}.yaml") == 0, server.told()
+        results.append(json.loads((folder / "runs" / name / "results.json").read_text())["sets"])
+    assert results[0] == results[1]
+    said = server.log.read_text()
+    assert not any(word in said for word in ("damaged", "unusable", "Traceback"))
 
 
-def test_tokens_whose_caching_was_killed_are_made_again_whole(
-    folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("words", [("--features",), ("--lossless",)], ids=" ".join)
+def test_a_preparation_killed_at_moments_gives_the_files_of_an_uninterrupted_one(
+    folder: Path, server: Server, words: tuple[str, ...]
 ) -> None:
-    cache = folder / "cache"
-    drawn = random.Random(1)
-    for _ in range(5):
-        words = ("fit", "--config", "killed.yaml", "--trainer.max_steps", "1")
-        server.run(folder, *words, kill_after=drawn.uniform(0.1, 1.0))
-    assert server.run(folder, "fit", "--config", "whole.yaml", "--trainer.max_steps", "6") == 0
-    assert not any("damaged" in line or "unusable" in line for line in server.log.read_text().splitlines())
-    assert not list(cache.rglob("*.part"))
+    prepare = ("prepare", "--config", "whole.yaml", *words, "--shard-mib", "0.0005", "--workers", "0")
+    takes, files = server.measure(folder, *prepare, "--output", "whole")
+    parts, done = folder / "parts", 0
+    for kill in kills(KILLS // 2, takes, files):
+        status = server.run(folder, *prepare, "--output", "parts", **kill)
+        if status == 0:
+            assert content(parts) == content(folder / "whole")
+            shutil.rmtree(parts)
+            continue
+        assert status == -signal.SIGKILL, server.told()
+        done += 1
+        if not (parts / "prepared.json").exists():
+            with pytest.raises(UserError):
+                ShardReader(str(parts))
+    assert done >= KILLS // 4
+    assert server.run(folder, *prepare, "--output", "parts") == 0, server.told()
+    assert content(parts) == content(folder / "whole")

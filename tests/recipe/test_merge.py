@@ -89,6 +89,15 @@ def test_the_command_line_goes_into_parts_without_saying_init_args() -> None:
     assert recipe.place(("objective", "class_path")) == "base.yaml:2"
 
 
+def test_init_args_may_be_said_all_the_same() -> None:
+    write(base=PART)
+    overrides = [("objective.init_args.dim", "5"), ("objective.init_args.loss.init_args.p", "2")]
+    assert load_recipe(["base.yaml"], overrides).values["objective"]["init_args"] == {
+        "dim": "5",
+        "loss": {"class_path": "l1", "init_args": {"p": "2"}},
+    }
+
+
 def test_a_part_chosen_on_the_command_line_loses_the_arguments_of_the_other() -> None:
     write(base="objective: {class_path: jepa, init_args: {loss: {class_path: l1, init_args: {p: 2}}}}\n")
     chosen = load_recipe(["base.yaml"], [("objective.loss", "l2"), ("objective.loss.q", "3")])

@@ -212,6 +212,16 @@ def test_classes_that_are_no_parts_of_ours_are_checked_too(value: str) -> None:
     assert f"'{path}s' cannot be imported" in complaint(RECIPE, ("trainer.callbacks", missing))
 
 
+def test_what_a_class_keeps_for_others_is_left_to_the_parser() -> None:
+    path = "lightning.pytorch.strategies.DDPStrategy"
+    given = {"timeout": "0:05:00", "gradient_as_bucket_view": True, "static_graph": True}
+    text = f"{{class_path: {path}, init_args: {given}}}"
+    strategy = resolved(RECIPE, ("trainer.strategy", text))["trainer"]["strategy"]
+    assert strategy == {"class_path": path, "init_args": given}
+    typo = text.replace("static_graph", "static_grap")
+    assert "trainer.strategy: expected str or Strategy" in complaint(RECIPE, ("trainer.strategy", typo))
+
+
 def test_a_null_part_stays_null() -> None:
     values = resolved(RECIPE.replace("word: info_nce", "loss: null"))
     assert values["objective"]["init_args"]["loss"] is None
