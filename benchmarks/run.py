@@ -67,9 +67,8 @@ class Benchmark:
 
 
 LOSS = (
-    "--batches 4096 16384 --widths 512 --rounds 3",
-    "--batches 4096 16384 --widths 1536 --rounds 1",
-    "--batches 32768 --widths 512 --rounds 1",
+    "--batches 4096 --widths 512 1536 --rounds 3",
+    "--batches 16384 32768 --widths 512 --rounds 1",
     "--loss sigmoid --batches 4096 16384 --widths 512 --rounds 1",
 )
 SMALL_LOSS = tuple(f"--loss {loss} --batches 512 --widths 16 --rounds 1" for loss in ("info_nce", "sigmoid"))
@@ -80,6 +79,7 @@ PATH = "--clips 8 --side 64 --size 64 --frames 4 --rounds 1 --batch-size 4 --sha
 #: In the order of the page.
 BENCHMARKS = (
     Benchmark("loss", "Contrastive losses", LOSS, SMALL_LOSS),
+    Benchmark("gather_flags", "Gradients over processes", ("--ranks 2 4",), ("--ranks 2 --batch 8",)),
     Benchmark("twin_loss", "The twin's loss", ("--device cpu",), (f"--device cpu {TWIN}",)),
     Benchmark("twin_loss_gpu", "The twin's loss on a GPU", ("--bf16",), (TWIN,), "twin_loss", cuda=True),
     Benchmark("training_overhead", "Training overhead", ("--steps 6 --rounds 5",), (TRAINING,)),

@@ -11,7 +11,7 @@ import torch
 
 QUICK = ("twin_loss",)
 NAMES = (
-    *("loss", "twin_loss", "twin_loss_gpu", "training_overhead", "features"),
+    *("loss", "gather_flags", "twin_loss", "twin_loss_gpu", "training_overhead", "features"),
     *("data_path", "scaling", "streaming", "cider_speed", "search_speed"),
 )
 RATIO = ("ratio", "times real time")
