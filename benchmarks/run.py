@@ -80,7 +80,7 @@ PATH = "--clips 8 --side 64 --size 64 --frames 4 --rounds 1 --batch-size 4 --sha
 BENCHMARKS = (
     Benchmark("loss", "Contrastive losses", LOSS, SMALL_LOSS),
     Benchmark("gather_flags", "Gradients over processes", ("--ranks 2 4",), ("--ranks 2 --batch 8",)),
-    Benchmark("twin_loss", "The twin's loss", ("--device cpu",), (f"--device cpu {TWIN}",)),
+    Benchmark("twin_loss", "The twin's loss", ("--device cpu --rounds 1",), (f"--device cpu {TWIN}",)),
     Benchmark("twin_loss_gpu", "The twin's loss on a GPU", ("--bf16",), (TWIN,), "twin_loss", cuda=True),
     Benchmark("training_overhead", "Training overhead", ("--steps 6 --rounds 5",), (TRAINING,)),
     Benchmark("features", "Cached features", ("--steps 4 --rounds 3",), (TRAINING,)),
