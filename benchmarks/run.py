@@ -72,7 +72,11 @@ LOSS = (
     "--loss sigmoid --batches 4096 --widths 512 --rounds 3",
 )
 SMALL_LOSS = tuple(f"--loss {loss} --batches 512 --widths 16 --rounds 1" for loss in ("info_nce", "sigmoid"))
-TWIN = "--vocabularies 5000 --tokens 64 --width 16 --rounds 2"
+TWIN = (
+    "--device cpu --vocabularies 30522 --rounds 3",
+    "--device cpu --vocabularies 128256 --tokens 512 --rounds 1",
+)
+SMALL_TWIN = "--vocabularies 5000 --tokens 64 --width 16 --rounds 2"
 CLIPS = {"train_clips": 24, "val_clips": 6, "test_clips": 8, "novel_clips": 4, "batch_size": 8}
 TRAINING = "--steps 2 --rounds 1 " + " ".join(f"--set data.{key}={value}" for key, value in CLIPS.items())
 PATH = "--clips 8 --side 64 --size 64 --frames 4 --rounds 1 --batch-size 4 --shard-mib 0.05"
@@ -80,8 +84,10 @@ PATH = "--clips 8 --side 64 --size 64 --frames 4 --rounds 1 --batch-size 4 --sha
 BENCHMARKS = (
     Benchmark("loss", "Contrastive losses", LOSS, SMALL_LOSS),
     Benchmark("gather_flags", "Gradients over processes", ("--ranks 2 4",), ("--ranks 2 --batch 8",)),
-    Benchmark("twin_loss", "The twin's loss", ("--device cpu --rounds 1",), (f"--device cpu {TWIN}",)),
-    Benchmark("twin_loss_gpu", "The twin's loss on a GPU", ("--bf16",), (TWIN,), "twin_loss", cuda=True),
+    Benchmark("twin_loss", "The twin's loss", TWIN, (f"--device cpu {SMALL_TWIN}",)),
+    Benchmark(
+        "twin_loss_gpu", "The twin's loss on a GPU", ("--bf16",), (SMALL_TWIN,), "twin_loss", cuda=True
+    ),
     Benchmark("training_overhead", "Training overhead", ("--steps 6 --rounds 5",), (TRAINING,)),
     Benchmark("features", "Cached features", ("--steps 4 --rounds 3",), (TRAINING,)),
     Benchmark("data_path", "Data path", ("--clips 200",), (PATH,)),
