@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from open_clip.loss import ClipLoss, SigLipLoss
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from jepa_vl.distributed import world
@@ -127,8 +127,9 @@ def gradient(make: Callable[[], nn.Module], batch: int) -> Found:
     mean = loss.detach() / size
     if size > 1:
         dist.all_reduce(mean)
-    towers = torch.cat([p.grad.flatten() for m in (model.predicted, model.target) for p in m.parameters()])
-    return Found(float(mean), towers, float(model.loss.log_scale.grad))
+    grads = {name: p.grad.flatten() for name, p in model.named_parameters() if p.grad is not None}
+    towers = torch.cat([grad for name, grad in grads.items() if not name.startswith("loss.")])
+    return Found(float(mean), towers, float(grads["loss.log_scale"]))
 
 
 def work(rank: int, size: int, batch: int, folder: str) -> None:
@@ -145,7 +146,7 @@ def work(rank: int, size: int, batch: int, folder: str) -> None:
 def over(ranks: int, batch: int) -> dict[str, Found]:
     """Measure every loss over several processes."""
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(work, (ranks, batch, folder), nprocs=ranks)
+        spawn(work, (ranks, batch, folder), nprocs=ranks)
         return {name: Found(*each) for name, each in torch.load(Path(folder) / "found").items()}
 
 
