@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint format docs clean
+.PHONY: help install quickstart test test-slow lint format docs bench clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ format: $(STAMP)  ## let ruff mend what it can
 
 docs: $(STAMP)  ## build the site into site/, failing on any broken link
 	$(BIN)/mkdocs build --strict
+
+bench: $(STAMP)  ## run every benchmark and write docs/results/benchmarks.md (about an hour on a core)
+	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove the environment and everything built (not runs/, not the user's cache)
 	rm -rf $(VENV) site dist build .pytest_cache .mypy_cache .ruff_cache

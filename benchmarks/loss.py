@@ -3,11 +3,11 @@
 Run    python benchmarks/loss.py --batches 4096 16384 --widths 512 1536 --rounds 3
        python benchmarks/loss.py --loss sigmoid
        python benchmarks/loss.py --device cuda --tf32
-Prints for each size the median seconds of both, in turn in one process, and the ratio of the medians; and
-the peak of memory that a fresh process takes for one forward and backward pass beyond its inputs. Seconds
-are of processor time, which other work on the machine hardly changes, and of the clock; on a GPU only the
-clock's mean anything, and memory is its allocator's. A peer that does not fit into memory is left out, and
-said to be.
+For each size the median seconds of both, in turn in one process, and the ratio of the medians; and the peak
+of memory that a fresh process takes for one forward and backward pass beyond its inputs. Seconds are of
+processor time, which other work on the machine hardly changes; the ratio is given by the clock as well. On a
+GPU the clock is what counts, and memory is its allocator's. A peer that does not fit into memory is left out,
+and said to be.
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ def main() -> None:
         f"{options.loss}, {precision}, {options.threads} thread(s), {options.rounds} rounds, {name}, "
         f"torch {torch.__version__}"
     )
-    table = Table("B", "E", OURS, PEER, "ratio", "by the clock", OURS, PEER, "ratio")
+    sides = (OURS, PEER)
+    table = Table("B", "E", *sides, "ratio", "by the clock", *(f"{side} MiB" for side in sides), "ratio")
     for batch in options.batches:
         for width in options.widths:
             table.add_row(*row(options.loss, batch, width, options.rounds, options.device))
@@ -182,10 +183,10 @@ def row(name: str, batch: int, width: int, rounds: int, device: str) -> list[str
     cells = [f"{batch:,}", f"{width:,}", f"{spent[OURS][0]:.3g} s"]
     if PEER not in sides:
         needed = PEER_MATRICES * 4 * batch**2 / 2**30
-        return [*cells, "not run", "", "", f"{memory[OURS]:.0f} MiB", f"needs {needed:.0f} GiB", ""]
+        return [*cells, "not run", "", "", f"{memory[OURS]:,.0f}", f"needs {needed * 1024:,.0f}", ""]
     cells += [f"{spent[PEER][0]:.3g} s", *(f"{a / b:.2f}" for a, b in zip(*spent.values(), strict=True))]
     ratio = memory[OURS] / memory[PEER]
-    return [*cells, f"{memory[OURS]:.0f} MiB", f"{memory[PEER]:.0f} MiB", f"{ratio:.3f}"]
+    return [*cells, f"{memory[OURS]:,.0f}", f"{memory[PEER]:,.0f}", f"{ratio:.3f}"]
 
 
 if __name__ == "__main__":

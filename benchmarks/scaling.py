@@ -1,8 +1,9 @@
 """How a training step's memory and time grow with the batch, the frames and the processes, beside the plan.
 
 Run    python benchmarks/scaling.py --batches 32 64 128 --frames 4 8 16 --ranks 1 2
-Each row is a run of its own of eight steps on batches of zeros. Memory is what the first process grows by
-once it is built; time is that process's own on the processor, which says the same on a busy machine.
+Each row is a run of its own of eight steps on batches of zeros, with cached tokens; batches are of a process.
+Memory is what the first process grows by once it is built, and the ratio is that of measured and planned
+memory; time is that process's own on the processor, which says the same on a busy machine.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def main() -> None:
     if args.worker is not None:
         return work(json.loads(args.worker), args.ranks[0])
     table = Table(
-        "batch", "frames", "processes", "planned MiB", "measured MiB", "planned GFLOPs", "samples / CPU s"
+        "batch", "frames", "processes", "measured MiB", "plan MiB", "ratio", "plan GFLOPs", "samples / CPU s"
     )
     rows = [(batch, args.frames[0], 1) for batch in args.batches]
     rows += [(args.batches[0], frames, 1) for frames in args.frames[1:]]
@@ -127,11 +128,13 @@ def main() -> None:
         values = parse(make_parser(), resolve(recipe)).as_dict()
         plan: Plan = make_plan(values, lengths=LENGTHS, card=Card("any", 1.0, None, ""), utilisation=1.0)
         weights = sum(part.weights for part in plan.memory.parts.values())
+        planned = (plan.memory.total - weights) / MIB
         found = measured(values, ranks)
         table.add_row(
             *map(str, (batch, frames, ranks)),
-            f"{(plan.memory.total - weights) / MIB:,.0f}",
             f"{found['mib']:,.0f}",
+            f"{planned:,.0f}",
+            f"{found['mib'] / planned:.2f}",
             f"{batch * plan.step.flops / 1e9:,.1f}",
             f"{batch / found['seconds']:,.1f}",
         )

@@ -2,10 +2,11 @@
 
 Run    python benchmarks/streaming.py --model runs/sft --decoder runs/decoder --video walk.mp4
        python benchmarks/streaming.py --hours 6
-Prints, for each policy, one window at a time as in a live stream: seconds of computing a second of stream,
-median and 95th percentile of the time a window takes from its last frame to its text (if any), and the share
-of each phase. With ``--hours``, peak memory along a synthetic stream of that length, and its pace. Without
-``--model``, a stand-in that costs nothing: what is left is the runner's own.
+Prints, for each policy, one window at a time as in a live stream: seconds of computing a second of stream
+and how many times faster than real time that is, median and 95th percentile of the time a window takes from
+its last frame to its text (if any), and the share of each phase. With ``--hours``, peak memory along a
+synthetic stream of that length, and its pace. Without ``--model``, a stand-in that costs nothing: what is
+left is the runner's own.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "machine": platform.processor() or platform.machine(),
     }
-    console = Console()
+    console = Console(width=100)
     if options.hours:
         found["memory"] = done = endure(model, options.hours)
         peaks = " ".join(f"{peak:.0f}" for peak in done["peak_mib"])
@@ -203,11 +204,17 @@ def main() -> None:
         console.print(f"{counts}, {done['wall']:.0f} s; peak MiB at each tenth: {peaks}")
     else:
         found["policies"] = rows = measure(model, options.video or (lambda: synthetic(1 / 30)))
-        costs = Table("policy", "decodes", "s a second", "p50 ms", "p95 ms", "p50 ms with a text")
+        costs = Table("policy", "decodes", "s a second", "times real time", "p50 ms", "p95 ms", "with a text")
         shares = Table("share of", *PHASES)
         for row in rows:
             text = "–" if row["text_p50_ms"] is None else f"{row['text_p50_ms']:.1f}"
-            numbers = [f"{row['factor']:.3f}", f"{row['p50_ms']:.1f}", f"{row['p95_ms']:.1f}", text]
+            numbers = [
+                f"{row['factor']:.3g}",
+                f"{1 / row['factor']:.1f}",
+                f"{row['p50_ms']:.1f}",
+                f"{row['p95_ms']:.1f}",
+                text,
+            ]
             costs.add_row(row["policy"], f"{row['decodes']}/{row['windows']}", *numbers)
             shares.add_row(row["policy"], *(f"{row['shares'][phase]:.0%}" for phase in PHASES))
         console.print(found["model"], costs, shares, sep="\n")

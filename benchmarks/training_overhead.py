@@ -1,49 +1,37 @@
 """Training speed beside a bare PyTorch loop over the same modules and the same batches.
 
 Run    python benchmarks/training_overhead.py --config recipes/quickstart.yaml --steps 30 --rounds 7
-Prints the medians of both and the median of their ratio, measured in turn in one process. The first
-steps of each turn are left out of its time.
+`jepa-vl fit` has the callbacks and the logger that a user gets, without validation, checkpoints and the
+progress bar; the bare loop is the same mathematics written out. Both run in turn in one process on one
+thread; seconds are of processor time.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
 import statistics
-import time
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 from rich.console import Console
 from rich.table import Table
+from steps import SKIPPED, Clock, build_parts, changes, recipe_arguments
 
 from jepa_vl.callbacks.defaults import default_callbacks
-from jepa_vl.cli.build import Parts, build, make_parser, parse
+from jepa_vl.cli.build import Parts
+from jepa_vl.cli.run import quiet
 from jepa_vl.objectives.jepa import JEPAObjective
-from jepa_vl.recipe import load_recipe
-from jepa_vl.recipe.resolve import resolve
 from jepa_vl.schedule import build_optimizer
 
-SKIPPED = 3  # steps of each turn that are not timed
-
-
-class Clock(Callback):
-    """Notes when each step ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Note the time."""
-        self.ends.append(time.perf_counter())
+OURS, PEER = "jepa-vl fit", "bare PyTorch loop"
 
 
 def lightning_loop(parts: Parts, steps: int, folder: Path) -> float:
     """Steps per second of `Trainer.fit` with the callbacks and the logger that a user gets."""
     clock = Clock()
     options = {**parts.trainer, "max_steps": steps, "limit_val_batches": 0, "num_sanity_val_steps": 0}
+    options |= {"accelerator": "cpu", "devices": 1}
     options |= {"enable_progress_bar": False, "enable_model_summary": False, "default_root_dir": folder}
     options |= {"val_check_interval": None}
     callbacks = [
@@ -53,7 +41,7 @@ def lightning_loop(parts: Parts, steps: int, folder: Path) -> float:
     ]
     trainer = Trainer(**{**options, "callbacks": [*callbacks, clock], "enable_checkpointing": False})
     trainer.fit(parts.objective, datamodule=parts.data)
-    return (steps - SKIPPED) / (clock.ends[-1] - clock.ends[SKIPPED - 1])
+    return clock.speed
 
 
 def bare_loop(parts: Parts, steps: int) -> float:
@@ -64,7 +52,7 @@ def bare_loop(parts: Parts, steps: int) -> float:
     optimizer, schedule = build_optimizer(objective.optimizer_settings, groups, steps)
     learning = [p for _, _, parameters in groups for p in parameters]
     objective.train()
-    ends = []
+    clock = Clock()
     batches = iter(parts.data.train_dataloader())
     for _ in range(steps):
         batch = next(batches)
@@ -75,40 +63,32 @@ def bare_loop(parts: Parts, steps: int) -> float:
         torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         schedule.step()
-        ends.append(time.perf_counter())
-    return (steps - SKIPPED) / (ends[-1] - ends[SKIPPED - 1])
+        clock.note()
+    return clock.speed
 
 
 def main() -> None:
     """Measure and print."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    arguments.add_argument("--config", type=Path, default=Path("recipes/quickstart.yaml"))
-    arguments.add_argument("--steps", type=int, default=30)
-    arguments.add_argument("--rounds", type=int, default=7)
-    options = arguments.parse_args()
-    parser = make_parser()
-    values = resolve(load_recipe([options.config], []))
-    values["name"] = "overhead"
-    config = parse(parser, values)
-    config.pop("ckpt_path", None)
-    parts = build(parser, config)
-    folder = Path("runs/overhead")
-    lightning_loop(parts, SKIPPED + 1, folder)  # data and features are there from here on
-    ours, bare = [], []
-    for turn in range(options.rounds):
-        pair = [lambda: ours.append(lightning_loop(parts, options.steps, folder))]
-        pair.append(lambda: bare.append(bare_loop(parts, options.steps)))
-        for measure in pair if turn % 2 == 0 else reversed(pair):
-            measure()
-    ratio = statistics.median(a / b for a, b in zip(ours, bare, strict=True))
-    table = Table("loop", "steps/s, median", "min", "max")
-    for name, speeds in (("jepa-vl fit", ours), ("bare PyTorch", bare)):
-        row = (statistics.median(speeds), min(speeds), max(speeds))
-        table.add_row(name, *(f"{x:.2f}" for x in row))
-    console = Console()
-    console.print(table)
-    console.print(f"ratio of speeds, median of {options.rounds} pairs: {ratio:.3f}")
-    console.print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}")
+    options = recipe_arguments(__doc__).parse_args()
+    quiet()
+    torch.set_num_threads(1)
+    parts = build_parts(options.config, changes(options.set))
+    steps = options.steps + SKIPPED
+    speeds: dict[str, list[float]] = {OURS: [], PEER: []}
+    with tempfile.TemporaryDirectory() as folder:
+        lightning_loop(parts, SKIPPED + 1, Path(folder))  # data and features are there from here on
+        for turn in range(options.rounds):
+            for name in (OURS, PEER) if turn % 2 == 0 else (PEER, OURS):
+                ours = name == OURS
+                speed = lightning_loop(parts, steps, Path(folder)) if ours else bare_loop(parts, steps)
+                speeds[name].append(speed)
+    ratio = statistics.median(a / b for a, b in zip(*speeds.values(), strict=True))
+    table = Table("loop", "steps / CPU s, median", "min", "max", "peer", "ratio")
+    for name, found in speeds.items():
+        numbers = (f"{x:.2f}" for x in (statistics.median(found), min(found), max(found)))
+        table.add_row(name, *numbers, *((PEER, f"{ratio:.3f}") if name == OURS else ("", "")))
+    title = f"{options.config}, {options.steps} steps, {options.rounds} rounds, one thread"
+    Console(width=110).print(title, table, sep="\n")
 
 
 if __name__ == "__main__":

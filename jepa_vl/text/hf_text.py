@@ -133,6 +133,7 @@ class HFText(TextEncoder):
 
 
 def _text_tower(model: Any) -> Any:
-    if hasattr(model, "decoder"):
-        return model.get_encoder()
-    return getattr(model, "text_model", model)
+    tower = model.get_encoder() if hasattr(model, "decoder") else getattr(model, "text_model", model)
+    # nothing is generated, and a layer that is computed again would find its own keys and values in a cache
+    tower.config.use_cache = False
+    return tower

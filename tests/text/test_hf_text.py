@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModel, RobertaConfig, RobertaModel, T5Config, T5EncoderModel
 
 from jepa_vl.errors import RecipeError
+from jepa_vl.objectives.layers import checkpoint_layers
 from jepa_vl.text.hf_text import HFText
 
 TEXTS = ["a red ball", "key", "a red ball", "open the blue door", "key"]
@@ -164,6 +165,19 @@ def test_the_encoder_of_an_encoder_decoder_model_is_used(tiny_bert, tmp_path):
     encoder = built(str(tmp_path)).eval()
     both = encoder(encoder.tokenizer(["key", "a longer text"]))
     torch.testing.assert_close(both[:1], encoder(encoder.tokenizer(["key"])), atol=1e-5, rtol=1e-4)
+
+
+def test_layers_of_a_causal_model_can_be_computed_again_in_the_backward_pass(tiny_llama):
+    """A cache of keys and values, which such a model makes by itself, would take each layer's twice."""
+    found = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        encoder = built(tiny_llama, pooling="mean").train()
+        if again:
+            checkpoint_layers(encoder)
+        encoder(encoder.tokenizer(["red", "open the blue door"])).square().sum().backward()
+        found.append({name: p.grad for name, p in encoder.named_parameters()})
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
 
 
 def test_a_model_without_pooling_of_its_own_is_refused(tiny_llama):
