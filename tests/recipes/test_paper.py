@@ -36,6 +36,14 @@ def test_the_second_stage_has_the_papers_sizes() -> None:
     assert plan.memory.total < CARDS["h200"].memory
 
 
+def test_the_twin_differs_in_the_objective_and_in_how_retrieval_is_scored() -> None:
+    recipes = (RECIPE, RECIPE.with_name("paper-token.yaml"))
+    jepa, token = (parse(make_parser(), resolve(load_recipe([recipe]))).as_dict() for recipe in recipes)
+    for key in ("vision_encoder", "optimizer"):
+        assert token["objective"]["init_args"][key] == jepa["objective"]["init_args"][key]
+    assert {key for key in jepa if jepa[key] != token[key]} == {"objective", "tasks"}
+
+
 @pytest.fixture
 def tiny_models(tmp_path: Path, tiny_llama: str) -> dict[str, str]:
     """Folders of V-JEPA 2, Llama and Gemma, each of a few thousand random weights."""
