@@ -185,7 +185,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     console = Console(width=130)
     rate = matrix_rate(options.device)
-    titles = ("samples/s", "step s", "TFLOP/s", f"share of {rate / 1e12:.0f}", "peak GiB", "all s")
+    titles = ("samples/s", "step s", "TFLOP/s", f"ratio to {rate / 1e12:.0f}", "peak GiB", "all s")
     table = Table("recipe", "layers", "batch", *titles)
     told = options.flops or [planned(values_of(recipe, {})) for recipe in options.recipes]
     for size, variant in itertools.product(options.batches, options.variants):

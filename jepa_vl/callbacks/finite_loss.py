@@ -68,7 +68,7 @@ class FiniteLoss(Callback):
             return
         ids = _gathered([sample.id for sample in self._batch.samples] if mine else [])
         file = Path(trainer.default_root_dir) / FILE
-        value = float(loss) * trainer.accumulate_grad_batches
+        value = float(loss.detach()) * trainer.accumulate_grad_batches
         if trainer.is_global_zero:
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("a", encoding="utf-8") as lines:

@@ -70,13 +70,15 @@ class TrainedObjective(Objective):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def learning_parts(self) -> Iterator[tuple[str, float, list[nn.Parameter]]]:
-        """Yield (name, learning-rate multiplier, trainable parameters) of each part."""
+        """Yield (name, learning-rate multiplier, trainable parameters) of each part; no name twice."""
         for name, part in self.named_children():
+            groups: dict[float, list[nn.Parameter]] = {}
             if isinstance(part, Component):
-                groups = list(part.parameter_groups())
+                for multiplier, parameters in part.parameter_groups():
+                    groups.setdefault(multiplier, []).extend(parameters)
             else:
-                groups = [(1.0, [p for p in part.parameters() if p.requires_grad])]
-            for multiplier, parameters in groups:
+                groups[1.0] = [p for p in part.parameters() if p.requires_grad]
+            for multiplier, parameters in groups.items():
                 label = name if multiplier == 1.0 else f"{name} × {multiplier:g}"
                 if parameters:
                     yield label, multiplier, parameters

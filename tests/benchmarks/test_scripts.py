@@ -15,7 +15,7 @@ NAMES = (
     *("training_overhead", "features", "data_path", "scaling", "streaming", "cider_speed"),
     "search_speed",
 )
-RATIO = ("ratio", "times real time", "share of")
+RATIO = ("ratio", "times real time")
 
 
 def tables(printed: str) -> Iterator[tuple[list[str], list[list[str]]]]:

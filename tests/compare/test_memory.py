@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -28,3 +30,13 @@ def test_a_peak_before_the_reset_is_forgotten():
     assert peak_memory_mib() < high - 200
     assert len(torch.ones(300 * 2**18))
     assert peak_memory_mib() > high - 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's own peak")
+def test_what_the_process_that_started_it_held_is_not_counted():
+    held = torch.ones(1200 * 2**18)  # 1.2 GiB
+    code = "from jepa_vl.compare.memory import peak_memory_mib; print(peak_memory_mib())"
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1100
+    assert len(held)

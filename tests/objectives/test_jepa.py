@@ -96,3 +96,12 @@ def test_the_gradient_reaches_predictor_and_text_encoder_but_no_frozen_part(jepa
 def test_a_batch_of_one_says_what_to_change(jepa, batch_of, fit):
     with pytest.raises(UserError, match=r"InfoNCE.*at least 2.*data\.batch_size"):
         fit(jepa(loss=InfoNCE()), batch_of, steps=1, targets=["red"])
+
+
+def test_a_text_encoder_at_the_full_rate_is_one_part(jepa, tiny_bert):
+    objective = jepa(text_encoder=HFText(model=tiny_bert, lr_multiplier=1.0))
+    names = [name for name, _, _ in objective.learning_parts()]
+    assert len(names) == len(set(names))
+    assert "text_encoder" in names
+    learning = {id(p) for _, _, parameters in objective.learning_parts() for p in parameters}
+    assert learning == {id(p) for p in objective.parameters() if p.requires_grad}

@@ -112,13 +112,14 @@ def test_an_unknown_backend_is_refused_by_name():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-def test_compiled_layers_learn_the_same_with_texts_of_other_lengths(every, batch_of, fit, backend):
+def test_compiled_layers_learn_the_same_with_texts_of_other_lengths(every, fit, monkeypatch, backend):
     def trained(layers):
         objective = every(frozen=False, layers=layers)
-        logged = []
+        losses, step = [], objective.training_step
+        monkeypatch.setattr(objective, "training_step", lambda *b: losses.append(step(*b)) or losses[-1])
         for targets in (["open the blue door", "red"], ["no", "pick up the key now"]):
-            logged.append(fit(objective, None, steps=3, targets=targets)["train/loss"])
-        return torch.stack(logged), objective.state_dict()
+            fit(objective, None, steps=3, targets=targets)
+        return torch.stack(losses).detach(), objective.state_dict()
 
     torch.testing.assert_close(
         trained(LayerSettings(compile=backend)), trained(LayerSettings()), atol=2e-3, rtol=2e-3

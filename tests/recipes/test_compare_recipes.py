@@ -206,9 +206,8 @@ def write_squares(folder: Path) -> Path:
         colour = ("red", "green", "blue")[i % 3]
         Image.new("RGB", (64, 64), colour).save(folder / f"{i}.png")
         sample = {"media": f"{i}.png", "split": ("train", "train", "val", "test")[i % 4], "episode": f"e{i}"}
-        texts = {"target": f"a {colour} square", "label": colour, "candidates": ["red", "green", "blue"]}
-        lines.append({**sample, "id": f"{i}/caption", "target": texts["target"]})
-        lines.append({**sample, "id": f"{i}/class", **texts})
+        lines.append({**sample, "id": f"{i}/caption", "target": f"a {colour} square"})
+        lines.append({**sample, "id": f"{i}/class", "target": colour, "label": colour})
     manifest = folder / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return manifest
