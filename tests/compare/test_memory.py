@@ -17,7 +17,7 @@ def test_the_peak_remembers_what_was_given_back():
     grown = peak_memory_mib()
     del held
     assert grown >= before  # an earlier test may have held more
-    assert peak_memory_mib() >= grown
+    assert peak_memory_mib() > grown - 1  # the kernel adds up what its processors have counted
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU's memory is measured")
