@@ -16,7 +16,7 @@ def test_the_peak_remembers_what_was_given_back():
     held = torch.ones(100 * 2**18)  # 100 MiB
     grown = peak_memory_mib()
     del held
-    assert grown >= before  # an earlier test may have held more
+    assert grown > before - 1  # an earlier test may have held more
     assert peak_memory_mib() > grown - 1  # the kernel adds up what its processors have counted
 
 
