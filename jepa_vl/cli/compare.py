@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jepa_vl.errors import RecipeError, did_you_mean
+from jepa_vl.cli.options import read_options
+from jepa_vl.errors import RecipeError
 
 HELP = """\
 usage: jepa-vl compare --config FILE [--check] [--arm ARM …] [--seed SEED …] [--report] [--key VALUE …]
@@ -65,20 +66,10 @@ def read_words(argv: Sequence[str]) -> Wanted:
         RecipeError: A word belongs to no option, an option has no value, or a seed is no number.
     """
     found = Wanted()
-    words = list(argv)
-    while words:
-        option, equals, value = words.pop(0).partition("=")
-        if not option.startswith("--") and option != "-c":
-            hint = did_you_mean(option, OPTIONS)
-            raise RecipeError(f"command line: unexpected '{option}'; {hint}")
+    for option, value in read_options(argv, OPTIONS, flags=("--check", "--report")):
         if option in ("--check", "--report"):
             setattr(found, option[2:], True)
-            continue
-        if not equals:
-            if not words or words[0].startswith("--"):
-                raise RecipeError(f"command line: {option} needs a value: {option} VALUE")
-            value = words.pop(0)
-        if option in ("-c", "--config"):
+        elif option in ("-c", "--config"):
             if found.config:
                 raise RecipeError("command line: one --config; a comparison imports others by `import:`")
             found.config = value

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from jepa_vl.cli.options import read_options
 from jepa_vl.errors import RecipeError, did_you_mean
 
 HELP = """\
@@ -80,19 +81,10 @@ def read_words(argv: Sequence[str]) -> Wanted:
         RecipeError: A word belongs to no option, or an option has no value or a wrong one.
     """
     found = Wanted()
-    words = list(argv)
-    while words:
-        option, equals, value = words.pop(0).partition("=")
-        if not option.startswith("--") and option != "-c":
-            raise RecipeError(f"command line: unexpected '{option}'; {did_you_mean(option, OPTIONS)}")
+    for option, value in read_options(argv, OPTIONS, flags=("--json",)):
         if option == "--json":
             found.json = True
-            continue
-        if not equals:
-            if not words or words[0].startswith("--"):
-                raise RecipeError(f"command line: {option} needs a value: {option} VALUE")
-            value = words.pop(0)
-        if option in ("-c", "--config"):
+        elif option in ("-c", "--config"):
             found.configs.append(value)
         elif option in ("--gpu", "--arm"):
             setattr(found, option[2:], value)
