@@ -123,6 +123,7 @@ class RetrievalTask(IndexedTask):
         small_name = f"gallery {len(self._small)}"
         if self._by_score and small.clips:
             column = {text: i for i, text in enumerate(self._small_texts)}
+            vectors = vectors.reshape(len(positions), -1)  # one caption's scores come as [n]
             scores = vectors[[row[i] for i in small.clips]][:, [column[t] for t in small.texts]]  # [V, C]
             right = positive_mask(small.right_texts, len(small.texts))  # [V, C]
             self._show(small, list(range(len(small.clips))), scores)

@@ -123,6 +123,12 @@ def test_scores_and_embeddings_agree_on_the_smaller_gallery(
     assert by_score["gallery 6", "video-to-text R@1"].chance == pytest.approx(1 / 6)
 
 
+def test_scores_of_one_caption_are_a_gallery_of_one(samples: list[Sample], objective: Any, run: Any) -> None:
+    made = objective(samples[:1], [samples[0].target], SCORE)
+    found = run(RetrievalTask(), made, samples[:1])
+    assert {(row.group, row.value) for row in found if "R@1" in row.metric} == {("gallery 1", 1.0)}
+
+
 def test_only_the_smaller_gallery_is_scored(samples: list[Sample], objective: Any, run: Any) -> None:
     made = objective(samples, [s.target for s in samples], SCORE)
     run(RetrievalTask(score_gallery=4), made, samples)
