@@ -126,14 +126,8 @@ def peak_bytes() -> Callable[[Callable[[], None]], int]:
 def shrink() -> list[str]:
     """What makes any BabyAI recipe take seconds, appended to its command."""
     return [
-        *("--data.train_clips", "24", "--data.val_clips", "6", "--data.test_clips", "8"),
-        *("--data.novel_clips", "4", "--data.batch_size", "8", "--data.render_workers", "1"),
-        *(
-            "--trainer.max_steps",
-            "2",
-            "--trainer.val_check_interval",
-            "1",
-            "--trainer.log_every_n_steps",
-            "1",
-        ),
+        *("--data.train_clips", "24", "--data.val_clips", "3", "--data.test_clips", "4"),
+        *("--data.novel_clips", "2", "--data.batch_size", "8", "--data.render_workers", "1"),
+        *("--trainer.max_steps", "2", "--trainer.val_check_interval", "2"),
+        *("--trainer.log_every_n_steps", "1"),
     ]

@@ -1,7 +1,8 @@
-"""``python ddp_worker.py OBJECTIVE STRATEGY DEVICES MODEL OUT``: train a few steps, save what learned.
+"""``python ddp_worker.py STRATEGY DEVICES MODEL FOLDER OBJECTIVE…``: train a few steps, save what learned.
 
-OBJECTIVE may be ``jepa in parts`` as well, which embeds one sample at once where there are two processes.
-STRATEGY is ``ddp``, ``static`` (a static graph) or ``sharded``, whose checkpoint is ``OUT.ckpt``.
+Each goes to ``FOLDER/OBJECTIVE.pt``. An OBJECTIVE may be ``jepa in parts`` as well, which embeds one sample at once where there are two processes.
+STRATEGY is ``ddp``, ``static`` (a static graph) or ``sharded``, whose checkpoint
+is ``FOLDER/OBJECTIVE.ckpt``.
 """
 
 from __future__ import annotations
@@ -36,17 +37,23 @@ def strategy(name: str, devices: int) -> Any:
 
 
 def main() -> None:
-    name, kind, devices, model, out = sys.argv[1:]
+    kind, devices, model, folder, *names = sys.argv[1:]
+    for name in names:
+        train(name, kind, int(devices), model, Path(folder))
+
+
+def train(name: str, kind: str, size: int, model: str, folder: Path) -> None:
     seed_everything(0)
     layers = LayerSettings(checkpoint_activations=kind == "sharded")
     options: dict[str, Any] = {"layers": layers}
+    kept = folder / name
     if name == "jepa in parts":
-        name, options["micro_batch"] = "jepa", 1 if int(devices) > 1 else None
+        name, options["micro_batch"] = "jepa", 1 if size > 1 else None
     objective = make_objective(name, model, frozen=False, optimizer=OPTIMIZER, **options)
     # the first batch has no query; a repeated target lies on both ranks
     queries = [""] * 4 + QUERIES
     chosen = items([*TARGETS, "red", "no", "a red ball next to the box", "red"], queries)
-    rank, size = int(os.environ.get("LOCAL_RANK", 0)), int(devices)
+    rank = int(os.environ.get("LOCAL_RANK", 0))
     loader = DataLoader(chosen[rank::size], batch_size=4 // size, collate_fn=objective.collator())  # type: ignore[arg-type]
     # in order: four samples a step in all, whatever the number of processes
     trainer = Trainer(
@@ -60,16 +67,16 @@ def main() -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
         gradient_clip_val=0.5,
-        default_root_dir=str(Path(out).parent),
+        default_root_dir=str(folder),
     )
     trainer.fit(objective, loader)
     learned = {n: p.detach() for n, p in objective.named_parameters() if p.requires_grad}
     whole = {n: p.full_tensor() if isinstance(p, DTensor) else p for n, p in learned.items()}
     if kind == "sharded" and size > 1:
         assert any(isinstance(p, DTensor) for p in learned.values())
-        trainer.save_checkpoint(f"{out}.ckpt")
+        trainer.save_checkpoint(f"{kept}.ckpt")
     if trainer.is_global_zero:
-        torch.save(whole, out)
+        torch.save(whole, f"{kept}.pt")
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def results(job: Job) -> dict[str, Any]:
 
 
 SMALL = [
-    ("data.train_clips", "24"), ("data.val_clips", "8"), ("data.test_clips", "8"), ("data.novel_clips", "4"),
+    ("data.train_clips", "24"), ("data.val_clips", "2"), ("data.test_clips", "4"), ("data.novel_clips", "2"),
     ("data.batch_size", "8"), ("trainer.max_steps", "2"), ("trainer.val_check_interval", "2"),
     ("compare.seeds", "[1]"), ("compare.budgets", "[1]"), ("compare.tune", "null"),
 ]  # fmt: skip
