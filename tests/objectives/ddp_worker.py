@@ -1,8 +1,8 @@
 """``python ddp_worker.py STRATEGY DEVICES MODEL FOLDER OBJECTIVE…``: train a few steps, save what learned.
 
-Each goes to ``FOLDER/OBJECTIVE.pt``. An OBJECTIVE may be ``jepa in parts`` as well, which embeds one sample at once where there are two processes.
-STRATEGY is ``ddp``, ``static`` (a static graph) or ``sharded``, whose checkpoint
-is ``FOLDER/OBJECTIVE.ckpt``.
+Each goes to ``FOLDER/OBJECTIVE.pt``. An OBJECTIVE may be ``jepa in parts`` as well, which embeds one sample
+at once where there are two processes. STRATEGY is ``ddp``, ``static`` (a static graph) or ``sharded``, whose
+checkpoint is ``FOLDER/OBJECTIVE.ckpt``.
 """
 
 from __future__ import annotations
