@@ -11,10 +11,9 @@ import statistics
 import time
 
 import torch
-from lightning import Trainer
 from rich.console import Console
 from rich.table import Table
-from steps import SKIPPED, Clock, build_parts, changes, recipe_arguments
+from steps import SKIPPED, Clock, bare_trainer, build_parts, changes, recipe_arguments
 
 from jepa_vl.cli.build import Parts
 from jepa_vl.cli.run import quiet
@@ -28,11 +27,7 @@ def samples_per_second(parts: Parts, steps: int) -> float:
     """Train for some steps, without validation and logs."""
     clock = Clock()
     precision = {key: parts.trainer[key] for key in ("precision",) if key in parts.trainer}
-    trainer = Trainer(
-        **precision, accelerator="cpu", devices=1, max_steps=steps + SKIPPED, limit_val_batches=0,
-        num_sanity_val_steps=0, logger=False, enable_progress_bar=False, enable_model_summary=False,
-        enable_checkpointing=False, use_distributed_sampler=False, callbacks=[clock],
-    )  # fmt: skip
+    trainer = bare_trainer(clock, steps + SKIPPED, accelerator="cpu", **precision)
     trainer.fit(parts.objective, datamodule=parts.data)
     assert isinstance(parts.data, SplitData)
     return clock.speed * parts.data.batch_size

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer, seed_everything
+from lightning import seed_everything
 from rich.console import Console
 from rich.table import Table
+from steps import Clock, bare_trainer
 from torch.utils.data import DataLoader
 
 from jepa_vl.checkpoint import build_objective
@@ -39,7 +40,7 @@ from jepa_vl.recipe.resolve import resolve
 from jepa_vl.sample import Batch, Sample, TextTokens
 from jepa_vl.weights import random_weights
 
-STEPS, SKIPPED = 8, 3
+STEPS = 8
 SIDE = {"cuda": 8192, "cpu": 512}  # of the matrices that are multiplied
 LENGTHS = Lengths(query=0, target=32)
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -59,23 +60,11 @@ VARIANTS = {
 }
 
 
-class Clock(Callback):
-    """Notes when each step ended, on the GPU too."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Wait for the GPU and note the time."""
-        if torch.cuda.is_initialized():
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-
-    @property
-    def seconds(self) -> float:
-        """Median of the steps after the first ones."""
-        steps = [b - a for a, b in zip(self.ends[SKIPPED - 1 :], self.ends[SKIPPED:], strict=False)]
-        return statistics.median(steps)
+def when_done() -> float:
+    """Wait for the GPU and return the time."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def values_of(recipe: Path, changes: dict[str, str]) -> dict[str, Any]:
@@ -112,19 +101,9 @@ def train(values: dict[str, Any], size: int, device: str) -> tuple[float, float]
         objective = build_objective(values)
     assert isinstance(objective, TrainedObjective)
     batches = [noise(objective, size, seed) for seed in range(2)] * math.ceil(STEPS / 2)
-    clock = Clock()
-    trainer = Trainer(
-        accelerator=device,
-        devices=1,
-        precision=values["trainer"]["precision"],
-        gradient_clip_val=values["trainer"]["gradient_clip_val"],
-        max_steps=STEPS,
-        callbacks=[clock],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    clock = Clock(when_done)
+    options = {key: values["trainer"][key] for key in ("precision", "gradient_clip_val")}
+    trainer = bare_trainer(clock, STEPS, accelerator=device, **options)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     trainer.fit(objective, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]

@@ -11,17 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
+from steps import Clock, bare_trainer
 from torch.utils.data import DataLoader
 
 from jepa_vl.checkpoint import build_objective
@@ -34,19 +32,8 @@ from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
 from jepa_vl.sample import Batch
 
-STEPS, SKIPPED, MIB, PAGE = 8, 3, 2**20, 4096
+STEPS, MIB, PAGE = 8, 2**20, 4096
 LENGTHS = Lengths(query=8, target=8)
-
-
-class Clock(Callback):
-    """Notes the processor time at the end of every step."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Note the time."""
-        self.ends.append(time.process_time())
 
 
 def zeros(objective: Any, size: int) -> Batch:
@@ -64,22 +51,11 @@ def work(values: dict[str, Any], ranks: int) -> None:
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / MIB
     reset_peak_memory()
     clock = Clock()
-    trainer = Trainer(
-        accelerator="cpu",
-        devices=ranks,
-        strategy="ddp" if ranks > 1 else "auto",
-        max_steps=STEPS,
-        callbacks=[clock],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    strategy = "ddp" if ranks > 1 else "auto"
+    trainer = bare_trainer(clock, STEPS, accelerator="cpu", devices=ranks, strategy=strategy)
     trainer.fit(objective, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
-    steps = [b - a for a, b in zip(clock.ends[SKIPPED:], clock.ends[SKIPPED + 1 :], strict=False)]
     if trainer.is_global_zero:
-        found = {"seconds": statistics.median(steps), "mib": peak_memory_mib() - resident}
+        found = {"seconds": clock.seconds, "mib": peak_memory_mib() - resident}
         sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -1,14 +1,16 @@
-"""What benchmarks of training share: a recipe's parts, and the time at which each step ended."""
+"""What benchmarks of training share: a recipe's parts, a trainer of bare steps, and when each step ended."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback
+from lightning import Callback, Trainer
 
 from jepa_vl.cli.build import Parts, build, make_parser, parse
 from jepa_vl.recipe import load_recipe
@@ -18,14 +20,20 @@ SKIPPED = 3  # steps of each turn that are not timed
 
 
 class Clock(Callback):
-    """Notes this process's own time on the processor, which other work on the machine hardly changes."""
+    """Notes when each step ended.
 
-    def __init__(self) -> None:
+    Args:
+        now: Seconds; by default this process's own on the processor, which other work on the machine hardly
+            changes.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.process_time) -> None:
+        self.now = now
         self.ends: list[float] = []
 
     def note(self) -> None:
         """A step has ended."""
-        self.ends.append(time.process_time())
+        self.ends.append(self.now())
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Note the time."""
@@ -35,6 +43,20 @@ class Clock(Callback):
     def speed(self) -> float:
         """Steps a second, without the first ones."""
         return (len(self.ends) - SKIPPED) / (self.ends[-1] - self.ends[SKIPPED - 1])
+
+    @property
+    def seconds(self) -> float:
+        """Median of the steps after the first ones."""
+        return statistics.median(b - a for a, b in itertools.pairwise(self.ends[SKIPPED - 1 :]))
+
+
+def bare_trainer(clock: Clock, steps: int, **options: Any) -> Trainer:
+    """Return a trainer that does ``steps`` steps and nothing else: no validation, logs or checkpoints."""
+    return Trainer(
+        **{"devices": 1, **options}, max_steps=steps, callbacks=[clock], limit_val_batches=0,
+        num_sanity_val_steps=0, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
 
 
 def recipe_arguments(document: str | None) -> argparse.ArgumentParser:
