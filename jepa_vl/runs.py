@@ -8,6 +8,7 @@ from pathlib import Path
 from jepa_vl.errors import RecipeError, UserError, did_you_mean
 
 RUNS = Path("runs")
+BEFORE = ".before"  # of a sharded checkpoint that steps aside for the next one
 
 
 def run_folder(name: str) -> Path:
@@ -28,7 +29,8 @@ def make_room(folder: Path) -> Path | None:
     Returns:
         Its new name, or None if there was no run in it.
     """
-    has_run = any(folder.glob("checkpoints/*.ckpt")) or (folder / "results.json").exists()
+    kept_ones = (*folder.glob("checkpoints/*.ckpt"), *folder.glob(f"checkpoints/*.ckpt{BEFORE}"))
+    has_run = bool(kept_ones) or (folder / "results.json").exists()
     if not has_run:
         return None
     number = 1
@@ -47,22 +49,23 @@ def best_or_last(folder: Path) -> str:
 def find_checkpoint(wanted: str, folder: Path) -> Path:
     """Return the file that ``best``, ``last`` or a path means.
 
+    Where a run was killed while a sharded checkpoint took the place of the last one, it is the last one.
+
     Raises:
         UserError: There is none, or it is not a checkpoint.
     """
-    if wanted in ("best", "last"):
-        path = folder / "checkpoints" / f"{wanted}.ckpt"
+    named = wanted in ("best", "last")
+    path = folder / "checkpoints" / f"{wanted}.ckpt" if named else Path(wanted)
+    if not path.exists() and (before := Path(f"{path}{BEFORE}")).is_dir():
+        return before
+    if named:
         if not path.exists():
             others = sorted(p.name for p in folder.glob("checkpoints/*.ckpt"))
             there = f"there is {', '.join(others)}" if others else "train with `jepa-vl fit` first"
             raise UserError(f"run '{folder.name}' has no {wanted} checkpoint ({path}); {there}")
-    else:
-        path = Path(wanted)
-        if not path.exists():
-            near = [str(p) for p in sorted(path.parent.glob("*.ckpt"))] if path.parent.is_dir() else []
-            raise UserError(
-                f"checkpoint {path} does not exist; {did_you_mean(wanted, [*near, 'best', 'last'])}"
-            )
+    elif not path.exists():
+        near = [str(p) for p in sorted(path.parent.glob("*.ckpt"))] if path.parent.is_dir() else []
+        raise UserError(f"checkpoint {path} does not exist; {did_you_mean(wanted, [*near, 'best', 'last'])}")
     # a folder is a sharded checkpoint
     if path.is_file() and not zipfile.is_zipfile(path):
         raise UserError(f"{path} is not a checkpoint, or only half of one ({path.stat().st_size} bytes)")

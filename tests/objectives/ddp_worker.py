@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import QUERIES, SETTINGS, TARGETS, items, make_objective  # type: ignore[import-not-found]
 
+from jepa_vl.checkpoint_io import keep_whole
 from jepa_vl.objectives.layers import LayerSettings
 
 # a large epsilon, so that Adam does not blow up gradients that are rounding noise around zero
@@ -69,12 +70,15 @@ def train(name: str, kind: str, size: int, model: str, folder: Path) -> None:
         gradient_clip_val=0.5,
         default_root_dir=str(folder),
     )
+    keep_whole(trainer)
     trainer.fit(objective, loader)
     learned = {n: p.detach() for n, p in objective.named_parameters() if p.requires_grad}
     whole = {n: p.full_tensor() if isinstance(p, DTensor) else p for n, p in learned.items()}
     if kind == "sharded" and size > 1:
         assert any(isinstance(p, DTensor) for p in learned.values())
-        trainer.save_checkpoint(f"{kept}.ckpt")
+        for _ in range(2):  # the second takes the first one's place
+            trainer.save_checkpoint(f"{kept}.ckpt")
+        assert [path.name for path in folder.glob(f"{kept.name}.ckpt*")] == [f"{kept.name}.ckpt"]
     if trainer.is_global_zero:
         torch.save(whole, f"{kept}.pt")
 
