@@ -56,14 +56,14 @@ def find_checkpoint(wanted: str, folder: Path) -> Path:
     """
     named = wanted in ("best", "last")
     path = folder / "checkpoints" / f"{wanted}.ckpt" if named else Path(wanted)
-    if not path.exists() and (before := Path(f"{path}{BEFORE}")).is_dir():
-        return before
-    if named:
-        if not path.exists():
+    if not path.exists():
+        before = Path(f"{path}{BEFORE}")
+        if before.is_dir():
+            return before
+        if named:
             others = sorted(p.name for p in folder.glob("checkpoints/*.ckpt"))
             there = f"there is {', '.join(others)}" if others else "train with `jepa-vl fit` first"
             raise UserError(f"run '{folder.name}' has no {wanted} checkpoint ({path}); {there}")
-    elif not path.exists():
         near = [str(p) for p in sorted(path.parent.glob("*.ckpt"))] if path.parent.is_dir() else []
         raise UserError(f"checkpoint {path} does not exist; {did_you_mean(wanted, [*near, 'best', 'last'])}")
     # a folder is a sharded checkpoint
