@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jepa_vl.cli.compare import Wanted
 from jepa_vl.cli.run import INTERRUPTED, quiet
-from jepa_vl.compare.control import control_sheet
+from jepa_vl.compare.control import control_sheet, without_start
 from jepa_vl.compare.control_table import control_tables
 from jepa_vl.compare.load import load_comparison
 from jepa_vl.compare.plan import Comparison
@@ -19,7 +19,7 @@ from jepa_vl.compare.records import comparison_folder
 from jepa_vl.compare.run_state import read_record
 from jepa_vl.compare.runner import Done, plan, run
 from jepa_vl.compare.tuning import as_tuned, tune
-from jepa_vl.errors import RecipeError, did_you_mean
+from jepa_vl.errors import RecipeError, UserError, did_you_mean
 from jepa_vl.results.run_info import command_line
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def compare(wanted: Wanted) -> int:
     comparison = as_tuned(written)
     if wanted.report:
         return _report(comparison)
-    _prove(comparison)
+    _prove(comparison, wanted.arms)
     if wanted.check:
         return 0
     arms = wanted.arms or [arm.name for arm in comparison.arms]
@@ -48,7 +48,7 @@ def compare(wanted: Wanted) -> int:
         tune(written, arms, command=command, say=_say)
         if (tuned := as_tuned(written)) != comparison:
             comparison = tuned
-            _prove(comparison, again=True)
+            _prove(comparison, wanted.arms, again=True)
         done = run(comparison, arms, wanted.seeds or None, command=command, say=_say)
     except KeyboardInterrupt:
         _say(f"stopped; go on with: {how_to_go_on(wanted)}", error=True)
@@ -82,13 +82,22 @@ def _check_names(wanted: Wanted, comparison: Comparison) -> None:
             raise RecipeError(f"--seed {seed}: it is none of compare.seeds; choose from {known}")
 
 
-def _prove(comparison: Comparison, *, again: bool = False) -> None:
+def _prove(comparison: Comparison, arms: Sequence[str], *, again: bool = False) -> None:
     """Save the control sheet, and print it unless that was done.
+
+    All arms are proven, also where some are asked for, but not those of the others that start from a run that
+    is not there yet.
 
     Raises:
         RecipeError: A check found a difference that the recipe does not list.
+        UserError: An arm that is asked for cannot be built.
     """
-    sheet = control_sheet(comparison)
+    missing = without_start(comparison)
+    wanted = arms or [arm.name for arm in comparison.arms]
+    for name in wanted:
+        if name in missing:
+            raise UserError(f"arm '{name}' starts from another run: {missing[name]}")
+    sheet = control_sheet(comparison, missing)
     sheet.save(comparison_folder(comparison.name) / "control.json")
     if not again or sheet.refused:
         console = Console(highlight=False)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jepa_vl.checkpoint import checkpoint_file
 from jepa_vl.compare.checks import decides
 from jepa_vl.compare.difference import Difference, differences, folded, within
 from jepa_vl.compare.observe import NONE, Observed, observe
 from jepa_vl.compare.plan import Comparison
-from jepa_vl.errors import did_you_mean
+from jepa_vl.errors import UserError, did_you_mean
 
 _HASH = re.compile(r"\b[0-9a-f]{20,}\b")
 Verdict = Literal["same", "listed", "refused"]
@@ -87,17 +89,37 @@ class ControlSheet(BaseModel):
         return {row.check: row for row in self.rows}[check]
 
 
-def control_sheet(comparison: Comparison) -> ControlSheet:
+def control_sheet(comparison: Comparison, waiting: Mapping[str, str] | None = None) -> ControlSheet:
     """Build every arm, one after another, and compare what must be equal.
+
+    Args:
+        comparison: Whose arms are looked at.
+        waiting: Arm → why it cannot be built yet; those are left out, and the sheet notes it.
 
     Raises:
         UserError: An arm cannot be built or its data cannot be read.
     """
+    waiting = waiting or {}
+    built = replace(comparison, arms=tuple(arm for arm in comparison.arms if arm.name not in waiting))
     seen: dict[str, Observed] = {}
-    for arm in comparison.arms:
+    for arm in built.arms:
         seen[arm.name] = observe(comparison, arm)
         gc.collect()  # before the next one is built: objectives refer to themselves
-    return judged(comparison, seen)
+    sheet = judged(built, seen)
+    left_out = [f"{arm}: not looked at and not run: {why}" for arm, why in waiting.items()]
+    return sheet.model_copy(update={"notes": [*sheet.notes, *left_out]})
+
+
+def without_start(comparison: Comparison) -> dict[str, str]:
+    """Return the arms whose ``init_from`` is not there (yet) → what is missing."""
+    missing = {}
+    for arm in comparison.arms:
+        if start := arm.values.get("init_from"):
+            try:
+                checkpoint_file(start)
+            except UserError as error:
+                missing[arm.name] = str(error)
+    return missing
 
 
 def judged(comparison: Comparison, seen: Mapping[str, Observed]) -> ControlSheet:

@@ -18,6 +18,7 @@ from jepa_vl import registry
 from jepa_vl.checkpoint import checkpoint_file, file_stamp
 from jepa_vl.data.base import SampleData
 from jepa_vl.data.manifest import ManifestData
+from jepa_vl.errors import UserError
 from jepa_vl.recipe.arguments import arguments_of
 from jepa_vl.runs import run_folder
 
@@ -73,7 +74,7 @@ class Job(BaseModel):
                 "seed": self.seed,
                 "budgets": self.budgets,
                 "data": self.data_hash,
-                "start": file_stamp(checkpoint_file(start)) if start else None,
+                "start": _stamp(start) if start else None,
             }
         )
 
@@ -93,6 +94,13 @@ class Job(BaseModel):
     def load(cls, path: Path) -> Job:
         """Read what `save` wrote."""
         return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _stamp(start: str) -> str | None:
+    try:
+        return file_stamp(checkpoint_file(start))
+    except UserError:  # gone since the run was made: another key, and no reason to show nothing
+        return None
 
 
 def _hash(content: Any) -> str:

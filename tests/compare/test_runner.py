@@ -247,3 +247,32 @@ def test_a_comparison_is_read_from_its_file_by_the_command(squares: Path, starte
     assert "2 of 2 runs finished" in out
     assert (RUNS / "report.md").exists()
     assert load_comparison("squares.yaml").name == "squares"
+
+
+def test_an_arm_that_starts_from_a_run_that_is_not_there_keeps_only_itself_from_running(
+    squares: Path, started, capsys
+) -> None:
+    """Another job may be at that run, on a cluster; the other arms need not wait for it."""
+    words = ["compare", "--config", "squares.yaml", "--compare.varies", "[objective.optimizer.lr,init_from]"]
+    words += [word for pair in SHORT for word in (f"--{pair.partition('=')[0]}", pair.partition("=")[2])]
+    words += ["--compare.arms.token.init_from", "runs/before", "--compare.seeds", "[1]"]
+    assert main([*words, "--arm", "jepa"]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 1 runs finished" in out
+    assert "token: not looked at and not run: checkpoint runs/before does not exist" in " ".join(out.split())
+    assert main([*words, "--report"]) == 0
+    assert "token: not looked at" in (RUNS / "report.md").read_text()
+    capsys.readouterr()
+    for more in ([], ["--arm", "token"]):
+        assert main([*words, *more]) == 1
+        assert "arm 'token' starts from another run: checkpoint runs/before does not exist" in capsys.readouterr().err
+    assert len(started) == 1
+
+
+def test_a_run_whose_start_is_gone_has_another_key(compare, squares: Path) -> None:
+    torch.save({}, "start.ckpt")
+    changed = ("compare.varies=[objective.optimizer.lr,init_from]", "compare.arms.jepa.init_from=start.ckpt")
+    (job,) = runner.plan(compare(*SHORT, *changed), ["jepa"], [1])
+    key = job.key
+    Path("start.ckpt").unlink()
+    assert job.key != key
