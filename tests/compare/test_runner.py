@@ -265,7 +265,8 @@ def test_an_arm_that_starts_from_a_run_that_is_not_there_keeps_only_itself_from_
     capsys.readouterr()
     for more in ([], ["--arm", "token"]):
         assert main([*words, *more]) == 1
-        assert "arm 'token' starts from another run: checkpoint runs/before does not exist" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "arm 'token' starts from another run: checkpoint runs/before does not exist" in said
     assert len(started) == 1
 
 
