@@ -1,8 +1,9 @@
 """The token twin's loss in chunks beside torch's cross-entropy over all scores: time and memory of a step.
 
 Run    python benchmarks/twin_loss.py --vocabularies 30522 128256 --tokens 512 2048 --width 576 --rounds 5
-Both compute loss and gradients of states and weight, in turn in one process. Memory is what lives at once
-beside states and weight: of the allocator on a GPU, of tensors on a CPU.
+All compute loss and gradients of states and weight, in turn in one process. Memory is what lives at once
+beside states and weight: of the allocator on a GPU, of tensors on a CPU. On a GPU with liger-kernel there is
+a row for the chunks with its kernels and one for those without.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import torch
 from rich.console import Console
@@ -19,6 +21,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
+from jepa_vl.language import linear_cross_entropy as module
+from jepa_vl.language.liger_cross_entropy import kernels
 from jepa_vl.language.linear_cross_entropy import linear_cross_entropy
 from jepa_vl.planning.live import LiveBytes
 
@@ -36,7 +40,18 @@ def chunked(states: Tensor, weight: Tensor, places: Tensor) -> Tensor:
     return linear_cross_entropy(states, weight, None, places).total / len(places)
 
 
-LOSSES: dict[str, Loss] = {"plain": plain, "chunked": chunked}
+def without_kernels(states: Tensor, weight: Tensor, places: Tensor) -> Tensor:
+    """Ours, as it is where liger-kernel is not installed."""
+    with patch.object(module, "can_take", lambda *_: False):
+        return chunked(states, weight, places)
+
+
+def losses(device: torch.device) -> dict[str, Loss]:
+    """Return what is compared, the peer first."""
+    found: dict[str, Loss] = {"torch": plain, "chunked": without_kernels}
+    if device.type == "cuda" and kernels() is not None:
+        found["chunked, Liger"] = chunked
+    return found
 
 
 class Case:
@@ -93,21 +108,23 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="under autocast")
     args = parser.parse_args()
     device = torch.device(args.device)
-    words = ("chunked s", "torch s", "ratio", "chunked MiB", "torch MiB", "ratio", "loss differs by")
-    table = Table("vocabulary", "tokens", *words)
+    compared = losses(device)
+    table = Table("vocabulary", "tokens", "loss", "s", "ratio", "MiB", "ratio", "differs by")
     for vocabulary in args.vocabularies:
         for tokens in args.tokens:
             case = Case(tokens, vocabulary, args.width, device, args.bf16)
-            seconds: dict[str, list[float]] = {name: [] for name in LOSSES}
-            values = {name: float(case.step(loss)) for name, loss in LOSSES.items()}  # warms up
+            seconds: dict[str, list[float]] = {name: [] for name in compared}
+            values = {name: float(case.step(loss)) for name, loss in compared.items()}  # warms up
             for turn in range(args.rounds):
-                for name in list(LOSSES)[:: 1 if turn % 2 == 0 else -1]:
-                    seconds[name].append(case.seconds(LOSSES[name]))
-            a, b = (statistics.median(seconds[name]) for name in LOSSES)
-            m, n = (case.mebibytes(loss) for loss in LOSSES.values())
-            apart = abs(values["plain"] - values["chunked"])
-            row = (f"{b:.3f}", f"{a:.3f}", f"{b / a:.2f}", f"{n:,.0f}", f"{m:,.0f}", f"{n / m:.2f}")
-            table.add_row(f"{vocabulary:,}", f"{tokens:,}", *row, f"{apart:.1e}")
+                for name in list(compared)[:: 1 if turn % 2 == 0 else -1]:
+                    seconds[name].append(case.seconds(compared[name]))
+            times = {name: statistics.median(of) for name, of in seconds.items()}
+            sizes = {name: case.mebibytes(loss) for name, loss in compared.items()}
+            for name in compared:
+                s, m = times[name], sizes[name]
+                row = (f"{s:.3f}", f"{s / times['torch']:.2f}", f"{m:,.0f}", f"{m / sizes['torch']:.2f}")
+                apart = f"{abs(values[name] - values['torch']):.1e}"
+                table.add_row(f"{vocabulary:,}", f"{tokens:,}", name, *row, apart)
     console = Console(width=120)
     console.print(table)
     name = (

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from jepa_vl.language.liger_cross_entropy import Found, by_kernels, can_take
 from jepa_vl.losses.inputs import exact
 from jepa_vl.losses.tiles import spans
 
@@ -22,7 +23,8 @@ class TokenLosses(NamedTuple):
     Attributes:
         total: The sum, which has a gradient.
         each: Float32 ``[n]``, without a gradient; ∞ for a token that cannot be said.
-        likeliest: int64 ``[n]``, the place of the highest score; None unless it was asked for.
+        likeliest: int64 ``[n]``, the place of the highest score; None unless it was asked for. Beside a token
+            that cannot be said it may be negative, and is not that token's place.
     """
 
     total: Tensor
@@ -38,7 +40,7 @@ def linear_cross_entropy(
     The scores ``[n, V]`` are never there as a whole: a chunk of them is made, turned to losses and at once
     to gradients, and given up. What is kept for the backward pass is as large as states, weight and bias.
     As many operations as without chunks. Under autocast the products are of its format, and gradients are
-    summed over chunks in float32.
+    summed over chunks in float32. On a GPU with liger-kernel its kernels do all of it.
 
     Args:
         states: ``[n, d]``.
@@ -56,7 +58,7 @@ def linear_cross_entropy(
         if learns:
             total, each, best = _Losses.apply(states, weight, bias, places, half, likeliest)
         else:
-            each, best = _forward(states, weight, bias, places, half, likeliest, None)
+            each, best, _ = _find(states, weight, bias, places, half, likeliest, (False, False, False))
             total = each.sum()
     return TokenLosses(total, each, best if likeliest else None)
 
@@ -99,9 +101,9 @@ class _Losses(torch.autograd.Function):
         likeliest: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        gradients = _Gradients(states, weight, bias, ctx.needs_input_grad)
-        each, best = _forward(states, weight, bias, places, half, likeliest, gradients)
-        ctx.save_for_backward(gradients.states, gradients.weight, gradients.bias)
+        needed = ctx.needs_input_grad[:3]
+        each, best, gradients = _find(states, weight, bias, places, half, likeliest, needed)
+        ctx.save_for_backward(*gradients)
         ctx.dtypes = [None if x is None else x.dtype for x in (states, weight, bias)]
         ctx.mark_non_differentiable(each, best)
         return each.sum(), each, best
@@ -117,19 +119,24 @@ class _Losses(torch.autograd.Function):
         return (*scaled, None, None, None)
 
 
-def _forward(
+def _find(
     states: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     places: Tensor,
     half: torch.dtype | None,
     likeliest: bool,
-    gradients: _Gradients | None,
-) -> tuple[Tensor, Tensor]:
+    needed: tuple[bool, bool, bool],
+) -> Found:
+    at_once = SCORES_AT_ONCE["cuda" if states.is_cuda else "cpu"]
+    whole = (states, weight, bias)
     if half is not None:  # once for all chunks
         weight, bias = weight.to(half), None if bias is None else bias.to(half)
+    if can_take(states, weight):
+        inputs = (states.to(weight.dtype), weight, bias, places)
+        return by_kernels(*inputs, likeliest=likeliest, needed=needed, scores_at_once=at_once)
+    gradients = _Gradients(*whole, needed) if any(needed) else None
     each, best = [], [places.new_zeros(0)]
-    at_once = SCORES_AT_ONCE["cuda" if states.is_cuda else "cpu"]
     for rows in spans(len(states), max(1, at_once // len(weight))):
         x, at = states[rows].to(weight.dtype), places[rows]
         scores = exact(F.linear(x, weight, bias))  # [c, V]
@@ -144,6 +151,6 @@ def _forward(
             surplus = scores.sub_(log_sum).exp_()
             surplus.scatter_add_(1, said, surplus.new_full(said.shape, -1.0))
             gradients.add(rows, surplus.mul_(known[:, None]), x, weight)
-    if not each:
-        return states.new_zeros(0, dtype=torch.float32), best[0]
-    return torch.cat(each), torch.cat(best)
+    losses = torch.cat(each) if each else states.new_zeros(0, dtype=torch.float32)
+    of_sum = (None,) * 3 if gradients is None else (gradients.states, gradients.weight, gradients.bias)
+    return Found(losses, torch.cat(best), of_sum)
