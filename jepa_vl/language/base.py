@@ -35,6 +35,7 @@ class LanguageModel(Component):
         target_tokenizer: Tokenises targets (with the end token).
         end_id: The token at which ``generate`` stops.
         wants_texts: Whether it is to be told the training texts before it is trained, see `tell_texts`.
+        reads_trees: Whether `forward` takes ``sees``.
     """
 
     dim: int
@@ -42,6 +43,7 @@ class LanguageModel(Component):
     target_tokenizer: TextTokenizer
     end_id: int
     wants_texts: bool = False
+    reads_trees: bool = False
     forward_methods = ("embed", "logits", "token_losses")
 
     @abstractmethod
@@ -56,6 +58,7 @@ class LanguageModel(Component):
         *,
         cache: Any | None = None,
         use_cache: bool = False,
+        sees: Tensor | None = None,
     ) -> tuple[Tensor, Any | None]:
         """Run the stack causally.
 
@@ -65,6 +68,9 @@ class LanguageModel(Component):
             cache: Keys and values of the P earlier positions, as returned by an earlier call.
             use_cache: Whether to return keys and values for the next call. A cache that was passed in may
                 have been written to, and is not to be used again.
+            sees: bool ``[B, L, L]``, for texts that branch: which of the new positions each of them comes
+                after, itself included; None where each comes after all before it. The earlier positions are
+                before all. Never given to a model that does not read trees.
 
         Returns:
             Final hidden states ``[B, L, d]``, and the cache or None. ``logits`` turns states to scores,

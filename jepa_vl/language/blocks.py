@@ -94,7 +94,13 @@ class TransformerStack(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, *, cache: KVCache | None = None, use_cache: bool = False
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        *,
+        cache: KVCache | None = None,
+        use_cache: bool = False,
+        sees: Tensor | None = None,
     ) -> tuple[Tensor, KVCache | None]:
         """Run the blocks over L new positions.
 
@@ -104,16 +110,20 @@ class TransformerStack(nn.Module):
                 real position before its first padding.
             cache: Keys and values of the P earlier positions.
             use_cache: Whether to return the keys and values of all P + L.
+            sees: bool ``[B, L, L]``, which of the new positions each sees in place of all before it; with a
+                mask.
 
         Returns:
             ``[B, L, d]``, and the cache or None.
         """
         length = x.shape[1]
         total = length + (cache[0][0].shape[2] if cache else 0)
-        where = torch.arange(total, device=x.device)[None] if mask is None else positions(mask)
-        rotation = rotations(where[:, total - length :], self.head_dim)
+        where = torch.arange(total, device=x.device)[None] if mask is None else positions(mask, sees)
+        rotation = rotations(where[:, where.shape[1] - length :], self.head_dim)
         attend = None if mask is None else mask[:, None, None, :]  # [B, 1, 1, P + L]
-        if self.causal:
+        if sees is not None and mask is not None:
+            attend = attending(mask, sees)
+        elif self.causal:
             past_and_self = torch.ones(length, total, dtype=torch.bool, device=x.device).tril(total - length)
             attend = past_and_self if attend is None else attend & past_and_self
         seen: KVCache = []
@@ -124,9 +134,22 @@ class TransformerStack(nn.Module):
         return self.norm(x), seen if use_cache else None
 
 
-def positions(mask: Tensor) -> Tensor:
-    """Number the real positions of a bool mask ``[B, L]`` from 0; padding repeats its predecessor's."""
-    return (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+def positions(mask: Tensor, sees: Tensor | None = None) -> Tensor:
+    """Number the real positions of a bool mask ``[B, P + L]`` from 0; padding repeats its predecessor's.
+
+    With ``sees`` ``[B, L, L]`` the numbers ``[B, L]`` of the last L alone: of how many each comes after.
+    """
+    if sees is None:
+        return (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+    before = mask[:, : mask.shape[1] - sees.shape[1]].sum(dim=1, keepdim=True)
+    return before + sees.sum(dim=2) - 1
+
+
+def attending(mask: Tensor, sees: Tensor) -> Tensor:
+    """Return what each of L new positions looks at, bool ``[B, 1, L, P + L]``; see `LanguageModel`."""
+    length = sees.shape[1]
+    earlier = mask[:, None, : mask.shape[1] - length].expand(-1, length, -1)  # [B, L, P]
+    return torch.cat((earlier, sees), dim=2).unsqueeze(1)
 
 
 def rotations(where: Tensor, size: int) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from jepa_vl.language.base import Head, LanguageModel
-from jepa_vl.language.blocks import positions
+from jepa_vl.language.blocks import attending, positions
 from jepa_vl.language.pretrained import load_model, load_tokenizer
 from jepa_vl.language.transformer_lm import end_token
 from jepa_vl.text.tokenizer import TextTokenizer
@@ -33,6 +34,7 @@ class HFCausalLM(LanguageModel):
         super().__init__()
         self.lm = load_model(model, AutoModelForCausalLM, pretrained=pretrained)
         self.dim = int(self.lm.config.hidden_size)
+        self.reads_trees = _takes_masks(self.lm.config)
         tokenizer = load_tokenizer(model)
         self.end_id = end_token(tokenizer)
         self.query_tokenizer = TextTokenizer(tokenizer, max_length=max_length, special_tokens=False)
@@ -45,15 +47,25 @@ class HFCausalLM(LanguageModel):
         return self.lm.get_input_embeddings()(ids)
 
     def forward(
-        self, embeddings: Tensor, mask: Tensor, *, cache: Any | None = None, use_cache: bool = False
+        self,
+        embeddings: Tensor,
+        mask: Tensor,
+        *,
+        cache: Any | None = None,
+        use_cache: bool = False,
+        sees: Tensor | None = None,
     ) -> tuple[Tensor, Any | None]:
         """Run the stack causally; see `LanguageModel.forward`."""
         if use_cache and cache is None:
             cache = DynamicCache()  # keeps every position, whatever the model's sliding windows
+        seen = mask.long()
+        if sees is not None:  # as what is added to the scores, which every kind of attention takes
+            low = torch.finfo(embeddings.dtype).min
+            seen = embeddings.new_zeros(()).where(attending(mask, sees), low)  # [B, 1, L, P + L]
         output = self.lm.base_model(
             inputs_embeds=embeddings,
-            attention_mask=mask.long(),
-            position_ids=positions(mask)[:, -embeddings.shape[1] :],
+            attention_mask=seen,
+            position_ids=positions(mask, sees)[:, -embeddings.shape[1] :],
             past_key_values=cache,
             use_cache=use_cache,
         )
@@ -74,3 +86,10 @@ class HFCausalLM(LanguageModel):
         """Return the layer that `logits` is; most have no bias, and many share it with the embeddings."""
         layer = self.lm.get_output_embeddings()
         return Head(layer.weight, layer.bias) if type(layer) is nn.Linear else None
+
+
+def _takes_masks(config: Any) -> bool:
+    """Whether a mask of our own can say what a position sees: in attention that takes one, in every layer."""
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    whole = kinds == {"full_attention"} and getattr(config, "sliding_window", None) is None
+    return whole and config._attn_implementation in ("eager", "sdpa")

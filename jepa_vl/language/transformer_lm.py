@@ -39,6 +39,8 @@ class TransformerLM(LanguageModel):
             can be read.
     """
 
+    reads_trees = True
+
     def __init__(
         self,
         *,
@@ -76,10 +78,16 @@ class TransformerLM(LanguageModel):
         return self.embedding(ids)
 
     def forward(
-        self, embeddings: Tensor, mask: Tensor, *, cache: KVCache | None = None, use_cache: bool = False
+        self,
+        embeddings: Tensor,
+        mask: Tensor,
+        *,
+        cache: KVCache | None = None,
+        use_cache: bool = False,
+        sees: Tensor | None = None,
     ) -> tuple[Tensor, KVCache | None]:
         """Run the stack causally; see `LanguageModel.forward`."""
-        return self.stack(embeddings, mask, cache=cache, use_cache=use_cache)
+        return self.stack(embeddings, mask, cache=cache, use_cache=use_cache, sees=sees)
 
     def cache_rows(self, cache: KVCache, rows: Tensor) -> KVCache:
         """Copy rows of a cache."""

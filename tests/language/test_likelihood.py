@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -7,10 +8,12 @@ import torch
 
 from jepa_vl.language import likelihood
 from jepa_vl.language.greedy import greedy
+from jepa_vl.language.hf_causal import HFCausalLM, _takes_masks
 from jepa_vl.language.likelihood import log_likelihoods
 from jepa_vl.language.prefix import last_real, read_prefix
 
 TEXTS = ["yes", "no", "a red ball", "b", "the blue key"]
+ALIKE = ["the red ball", "the red box", "the", "the red ball", "a red ball", "the red ballad", "th", "the r"]
 
 
 @pytest.fixture
@@ -45,6 +48,47 @@ def test_scores_equal_a_slow_loop_without_cache_whatever_the_blocks(
     got = log_likelihoods(language_model, read_prefix(language_model, x, mask), texts, pairs)
     want = [slow_score(language_model, x[row : row + 1, mask[row]], TEXTS[k]) for row, k in pairs]
     torch.testing.assert_close(got, torch.tensor(want), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("most", [1, 5, 128])
+@pytest.mark.parametrize("trees", [True, False])
+def test_scores_of_texts_that_begin_alike_equal_the_slow_loop(
+    language_model, prefix_input, monkeypatch, trees, most
+):
+    """Also where rows have other candidates, in another order, and one twice."""
+    monkeypatch.setattr(likelihood, "TOKENS_OF_A_TREE", most)
+    assert language_model.reads_trees
+    language_model.reads_trees = trees
+    x, mask = prefix_input
+    pairs = [(0, k) for k in range(8)] + [(1, k) for k in (5, 3, 0, 5)] + [(2, 7), (2, 2), (0, 1)]
+    texts = language_model.target_tokenizer(ALIKE)
+    got = log_likelihoods(language_model, read_prefix(language_model, x, mask), texts, pairs)
+    want = [slow_score(language_model, x[row : row + 1, mask[row]], ALIKE[k]) for row, k in pairs]
+    torch.testing.assert_close(got, torch.tensor(want), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_what_texts_share_is_read_once(language_model, prefix_input, monkeypatch):
+    prefix = read_prefix(language_model, *prefix_input)
+    texts = language_model.target_tokenizer(ALIKE)
+    read, embed = [], language_model.embed
+    monkeypatch.setattr(language_model, "embed", lambda ids: (read.append(ids.numel()), embed(ids))[1])
+    log_likelihoods(language_model, prefix, texts, [(row, k) for row in range(3) for k in range(len(ALIKE))])
+    ids = [tuple(ids[mask].tolist()) for ids, mask in zip(texts.ids, texts.mask, strict=True)]
+    beginnings = {text[:n] for text in ids for n in range(1, len(text))}
+    assert sum(read) == 3 * len(beginnings) < 3 * sum(len(text) - 1 for text in ids) / 2
+
+
+def test_a_model_whose_layers_see_windows_reads_no_trees(tiny_llama):
+    config = HFCausalLM(model=tiny_llama).lm.config
+    assert _takes_masks(config)
+    for key, value in {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 4}.items():
+        other = copy.deepcopy(config)
+        setattr(other, key, value)
+        assert not _takes_masks(other)
+    config._attn_implementation = "flash_attention_2"
+    assert not _takes_masks(config)
 
 
 @torch.no_grad()
