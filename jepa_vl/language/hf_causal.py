@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from jepa_vl.language.base import Head, LanguageModel
 from jepa_vl.language.blocks import attending, positions
+from jepa_vl.language.hf_cache import cache_argument, cache_of
 from jepa_vl.language.pretrained import load_model, load_tokenizer
 from jepa_vl.language.transformer_lm import end_token
 from jepa_vl.text.tokenizer import TextTokenizer
@@ -66,10 +67,10 @@ class HFCausalLM(LanguageModel):
             inputs_embeds=embeddings,
             attention_mask=seen,
             position_ids=positions(mask, sees)[:, -embeddings.shape[1] :],
-            past_key_values=cache,
             use_cache=use_cache,
+            **cache_argument(self.lm.base_model, cache),
         )
-        return output.last_hidden_state, output.past_key_values if use_cache else None
+        return output.last_hidden_state, cache_of(output) if use_cache else None
 
     def cache_rows(self, cache: Any, rows: Tensor) -> Any:
         """Copy rows of a cache."""

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import BaseModelOutput
 
+from jepa_vl.language.hf_cache import cache_argument, cache_of
+
 #: Answers scored in one pass; each of them takes a copy of the prompt's cache.
 ANSWERS_AT_ONCE = 32
 NO_TOKEN = -100
@@ -64,7 +66,7 @@ class _Read:
         if self.by_encoder:
             self.states = said.encoder_last_hidden_state  # [1, P, d]
         else:
-            self.cache, self.first = said.past_key_values, said.logits[:, -1:]  # [1, 1, V]
+            self.cache, self.first = cache_of(said), said.logits[:, -1:]  # [1, 1, V]
 
     def logits(self, ids: Tensor) -> Tensor:
         """Logits ``[m, L, V]``, each at the place of the token of ``ids`` ``[m, L]`` that it is about."""
@@ -81,5 +83,6 @@ class _Read:
         cache = copy.deepcopy(self.cache)
         cache.batch_repeat_interleave(count)
         # padding is on the right, where nothing real looks at it: no mask is needed
-        said = self.speaker(input_ids=ids[:, :-1].clamp(min=0), past_key_values=cache, use_cache=True)
+        words = cache_argument(self.speaker, cache)
+        said = self.speaker(input_ids=ids[:, :-1].clamp(min=0), use_cache=True, **words)
         return torch.cat((first, said.logits), dim=1)
