@@ -102,6 +102,7 @@ BENCHMARKS = (
         "twin_loss",
         cuda=True,
     ),
+    Benchmark("candidates", "The twin's candidates", small=("--clips 2 --dim 16 --layers 1 --rounds 1",)),
     Benchmark("full_step", "The full-size step", ("--batches 16 32",), cuda=True),
     Benchmark("training_overhead", "Training overhead", ("--steps 6 --rounds 5",), (TRAINING,)),
     Benchmark("features", "Cached features", ("--steps 4 --rounds 3",), (TRAINING,)),

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-QUICK = ("twin_loss",)
+QUICK = ("twin_loss", "candidates")
 NAMES = (
-    *("loss", "loss_gpu", "gather_flags", "twin_loss", "twin_loss_gpu", "full_step"),
+    *("loss", "loss_gpu", "gather_flags", "twin_loss", "twin_loss_gpu"),
+    *("candidates", "full_step"),
     *("training_overhead", "features", "data_path", "scaling", "streaming", "cider_speed"),
     "search_speed",
 )
