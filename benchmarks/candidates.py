@@ -1,11 +1,10 @@
 """Scoring candidates by the token twin: read as one tree of tokens, beside one text after the other.
 
+Run    python benchmarks/candidates.py --clips 64 --rounds 3
 The twin's score of a candidate is the mean log-likelihood of its tokens after the frames, so that it reads
 every candidate for every clip. What candidates share at their beginning it reads once; the peer is the same
 model that reads each of them whole (`reads_trees` off). Names of event classes as BabyAI has them, and
 sentences that begin with one of a few ways to say who does it; random weights. Seconds are of processor time.
-
-Run    python benchmarks/candidates.py --clips 64 --rounds 3
 """
 
 from __future__ import annotations
