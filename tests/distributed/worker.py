@@ -155,6 +155,7 @@ def main() -> None:
         timeout=timedelta(seconds=120),
     )
     torch.save(run_all(model), f"{out}.{rank}")
+    dist.barrier()  # nobody leaves while another may still be waiting for it
     dist.destroy_process_group()
 
 
