@@ -10,7 +10,7 @@ from jepa_vl.compare.report.numbers import change, count, listed, mean, ratio
 from jepa_vl.compare.summary import ArmSummary, Estimate, MetricSummary, Summary, Verdict
 from jepa_vl.results.units import difference, quantity
 
-MANY = 3  # arms besides the reference, from which on they are counted instead of told one by one
+MANY = 5  # arms with another to compare with; more are counted instead of told one by one
 
 
 def finding(summary: Summary) -> list[Block]:
@@ -113,13 +113,16 @@ def _counted(summary: Summary, others: list[ArmSummary]) -> Iterator[str]:
         for metric in summary.metrics:
             gaps = [summary.difference(arm.name, metric.name, summary.budgets[-1]) for arm in of]
             told = [gap.verdict for gap in gaps if gap is not None]
+            if not told:  # no seed that both have, as long as runs are missing
+                continue
             own = summary.mean(reference.name, metric.name, summary.budgets[-1])
             parts.append(
                 f"**{metric.name}** ({mean(own, metric)}): of {len(told)} others, "
                 f"{told.count('better')} are better, {told.count('worse')} worse, and of "
                 f"{told.count('cannot be told')} no difference can be told"
             )
-        yield f"Against {reference.about}: " + "; ".join(parts) + "."
+        if parts:
+            yield f"Against {reference.about}: " + "; ".join(parts) + "."
 
 
 def _caveats(summary: Summary) -> list[Block]:

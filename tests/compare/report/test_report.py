@@ -252,12 +252,18 @@ def test_an_ablation_says_whether_the_signs_agree(made_up: MakeUp) -> None:
 def test_many_arms_are_counted_not_told_one_by_one(made_up: MakeUp) -> None:
     made = made_up(episodes=20, diverged=(), budgets=(1.0,))
     folder = made.write()
-    for copy in ("a", "b", "c"):
+    for copy in "abcde":
         (folder / copy).symlink_to(folder / "jepa")
     plan = made.comparison()
-    arms = (*plan.arms, *(replace(plan.arms[0], name=name, about=name) for name in "abc"))
+    arms = (*plan.arms, *(replace(plan.arms[0], name=name, about=name) for name in "abcde"))
     text = write_report(replace(plan, arms=arms), folder).read_text()
-    assert "of 4 others" in text
+    assert "of 6 others" in text
+    fewer = write_report(replace(plan, arms=arms[:5]), folder).read_text()
+    assert "others" not in fewer
+    # an arm that nothing was run of has no difference to count
+    none = replace(plan, arms=(plan.arm("token"), *arms[:1], *(replace(a, against="lost") for a in arms[2:]),
+                               replace(plan.arms[0], name="lost", about="lost")))  # fmt: skip
+    assert "of 0 others" not in write_report(none, folder).read_text()
 
 
 def test_without_matplotlib_there_is_markdown_and_a_word_of_what_to_install(
