@@ -91,13 +91,14 @@ def _efficiency(summary: Summary, arm: ArmSummary, reference: ArmSummary) -> str
             more.append(text)
         else:
             unsure.append(text)
-    parts = []
+    own = []
     if fewer:
-        parts.append(f"{arm.about} takes fewer samples on {listed(fewer)}")
+        own.append(f"takes fewer samples on {listed(fewer)}")
     if more:
-        parts.append(f"it takes more on {listed(more)}")
+        own.append(f"takes more on {listed(more)}")
     if never:
-        parts.append(f"it does not come there on {listed(never)}")
+        own.append(f"does not come there on {listed(never)}")
+    parts = [f"{arm.about} {'; '.join(own)}"] if own else []
     if unsure:
         parts.append(f"no difference can be told on {listed(unsure)}")
     if not parts:

@@ -26,7 +26,7 @@ from jepa_vl.compare.report import write_report
 from jepa_vl.compare.report.ablation import agreement
 from jepa_vl.compare.report.content import kinds_of
 from jepa_vl.compare.report.document import Items, Text
-from jepa_vl.compare.report.finding import finding
+from jepa_vl.compare.report.finding import _efficiency, finding
 from jepa_vl.compare.report.numbers import duration, ratio, short
 from jepa_vl.compare.report.paper_fig3 import CURVES, SAMPLES
 from jepa_vl.compare.report.pictures import frames_of, strip
@@ -190,6 +190,23 @@ def test_where_the_reference_wins_is_said_first(made_up: MakeUp) -> None:
     told = words(summarise(gather(made.comparison(), made.write())))
     assert "**token-generative twin is ahead of VL-JEPA** on VQA, accuracy" in told[0]
     assert "**VL-JEPA is ahead of token-generative twin** on retrieval" in told[1]
+
+
+def test_who_takes_fewer_samples_is_named(made_up: MakeUp) -> None:
+    made = made_up(diverged=())
+    summary = summarise(gather(made.comparison(), made.write()))
+    (jepa,) = (arm for arm in summary.arms if arm.against)
+    one = next(e for e in summary.efficiencies if (e.quality_of, e.axis) == ("reference", "samples"))
+
+    def said(low: float, high: float) -> str:
+        changed = one.model_copy(update={"low": low, "high": high, "over": "seeds", "arm": jepa.name})
+        found = summary.model_copy(update={"efficiencies": [changed]})
+        return _efficiency(found, jepa, summary.arm(jepa.against)).partition("**, ")[2]
+
+    assert said(1.5, 3.0).startswith(f"{jepa.about} takes fewer samples on {one.metric} (")
+    assert said(0.2, 0.5).startswith(f"{jepa.about} takes more on {one.metric} (")
+    assert said(0.0, 0.0) == f"{jepa.about} does not come there on {one.metric}."
+    assert said(0.5, 2.0).startswith(f"no difference can be told on {one.metric} (")
 
 
 def test_no_difference_is_claimed_without_its_interval(made_up: MakeUp) -> None:
