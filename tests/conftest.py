@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import string
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +124,30 @@ def peak_bytes() -> Callable[[Callable[[], None]], int]:
         return peak
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def interpreted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, list[Any]], list[Any]]:
+    """Have Triton's interpreter run the kernels of a worker script on a processor: one result for each case.
+
+    In a process of its own, since Triton looks for the variable when it is imported, and torch imports it.
+    """
+
+    def run(worker: Path, cases: list[Any]) -> list[Any]:
+        pytest.importorskip("triton")
+        folder = tmp_path_factory.mktemp("interpreted")
+        torch.save(cases, folder / "in.pt")
+        paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+        done = subprocess.run(
+            [sys.executable, str(worker), str(folder / "in.pt"), str(folder / "out.pt")],
+            env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": paths},
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found: list[Any] = torch.load(folder / "out.pt")
+        return found
+
+    return run
 
 
 @pytest.fixture(scope="session")

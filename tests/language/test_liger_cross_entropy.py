@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 
 from jepa_vl.language import liger_cross_entropy, linear_cross_entropy
 
-WORKER, ROOT = Path(__file__).with_name("liger_worker.py"), Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("liger_worker.py")
 TOKENS, WIDTH, WORDS = 23, 7, 50
 EVERY, WEIGHT, NONE = (True, True, True), (False, True, False), (False, False, False)
 # gradients needed, bias, scores at once (one chunk, several), the highest scores, a token that cannot be said
@@ -40,25 +39,16 @@ def operands(case: tuple[Any, ...], dtype: torch.dtype = torch.float32) -> dict[
 
 
 @pytest.fixture(scope="module")
-def interpreted(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def results(interpreted: Callable[..., list[Any]]) -> list[Any]:
     pytest.importorskip("liger_kernel")
-    folder = tmp_path_factory.mktemp("interpreted")
     half = [operands(CASES[0], torch.bfloat16)]
-    torch.save([*(operands(c) for c in CASES), *half], folder / "in.pt")
-    env = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    command = [sys.executable, str(WORKER), str(folder / "in.pt"), str(folder / "out.pt")]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    found: list[Any] = torch.load(folder / "out.pt")
-    return found
+    return interpreted(WORKER, [*(operands(c) for c in CASES), *half])
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[str(c) for c in CASES])
-def test_losses_places_and_gradients_are_those_of_the_chunked_loss(
-    interpreted: list[Any], number: int
-) -> None:
+def test_losses_places_and_gradients_are_those_of_the_chunked_loss(results: list[Any], number: int) -> None:
     of = operands(CASES[number])
-    each, likeliest, gradients = interpreted[number]
+    each, likeliest, gradients = results[number]
     inputs = [of[name] for name in ("states", "weight", "bias", "places")]
     want = linear_cross_entropy._find(*inputs, None, of["likeliest"], of["needed"])
     torch.testing.assert_close(each, want.each, rtol=1e-5, atol=1e-5)
@@ -73,8 +63,8 @@ def test_losses_places_and_gradients_are_those_of_the_chunked_loss(
             torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_in_bfloat16_losses_are_float32_and_gradients_are_summed_in_it(interpreted: list[Any]) -> None:
-    each, _, gradients = interpreted[-1]
+def test_in_bfloat16_losses_are_float32_and_gradients_are_summed_in_it(results: list[Any]) -> None:
+    each, _, gradients = results[-1]
     exact = operands(CASES[0], torch.bfloat16)
     inputs = [exact[name].double() for name in ("states", "weight", "bias")]
     want = linear_cross_entropy._find(*inputs, exact["places"], None, False, EVERY)

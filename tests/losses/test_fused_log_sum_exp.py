@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from torch import Tensor
 
 from jepa_vl.losses import log_sum_exp
 
-WORKER, ROOT = Path(__file__).with_name("interpreted_worker.py"), Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("interpreted_worker.py")
 SIZES = [(70, 70, 0), (40, 300, 33), (5, 5, 0)]  # local rows, columns, and where the rows' own begin
 CASES = list(itertools.product(SIZES, [32, 4096], ["all", "some", "none"], [False, True]))
 
@@ -45,23 +43,15 @@ def case(size: tuple[int, int, int], chunk: int, keep: str, one_group: bool) -> 
 
 
 @pytest.fixture(scope="module")
-def interpreted(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    pytest.importorskip("triton")
-    folder = tmp_path_factory.mktemp("interpreted")
-    torch.save([case(*c) for c in CASES], folder / "in.pt")
-    env = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    command = [sys.executable, str(WORKER), str(folder / "in.pt"), str(folder / "out.pt")]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    found: list[Any] = torch.load(folder / "out.pt")
-    return found
+def results(interpreted: Callable[..., list[Any]]) -> list[Any]:
+    return interpreted(WORKER, [case(*c) for c in CASES])
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[str(c) for c in CASES])
-def test_it_is_what_is_done_on_a_processor(interpreted: list[Any], number: int) -> None:
+def test_it_is_what_is_done_on_a_processor(results: list[Any], number: int) -> None:
     of = case(*CASES[number])
     want = torch.ops.jepa_vl.log_sum_exps(*of["inputs"], *of["rest"])
-    got, grads = interpreted[number]
+    got, grads = results[number]
     for a, b in zip(got[:3], want[:3], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
     assert torch.equal(got[3], want[3])
