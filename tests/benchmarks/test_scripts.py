@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-QUICK = ("twin_loss", "candidates")
+QUICK = ("twin_loss",)
 NAMES = (
     *("loss", "loss_gpu", "gather_flags", "twin_loss", "twin_loss_gpu"),
     *("candidates", "full_step"),
