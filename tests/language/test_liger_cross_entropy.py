@@ -94,8 +94,31 @@ def test_the_loss_takes_them_where_it_can(monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(got, torch.autograd.grad(again * 0.5, learning))
 
 
-def test_processors_other_formats_and_no_tokens_are_not_for_the_kernels() -> None:
-    assert not liger_cross_entropy.can_take(torch.zeros(2, 2), torch.zeros(3, 2))
+class OnGPU:
+    """What is asked of a tensor there, of which there is none here."""
+
+    is_cuda = True
+
+    def __init__(self, tokens: int, dtype: torch.dtype) -> None:
+        self.tokens, self.dtype = tokens, dtype
+
+    def __len__(self) -> int:
+        return self.tokens
+
+
+def test_processors_other_formats_and_no_tokens_are_not_for_the_kernels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(liger_cross_entropy, "kernels", lambda: object())
+    take: Any = liger_cross_entropy.can_take
+    half = OnGPU(2, torch.bfloat16)
+    assert take(half, half)
+    assert not take(torch.zeros(2, 2), torch.zeros(3, 2))
+    assert not take(OnGPU(2, torch.float64), half)
+    assert not take(half, OnGPU(2, torch.float64))
+    assert not take(OnGPU(0, torch.bfloat16), half)
+    monkeypatch.setattr(liger_cross_entropy, "kernels", lambda: None)
+    assert not take(half, half)
 
 
 @pytest.mark.parametrize("installed", ["not", "old"])
