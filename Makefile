@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 
 install: $(STAMP)  ## make .venv with the package, its plugins and the development tools
 
-quickstart: $(STAMP)  ## train on real clips, test, print the results table (10 minutes on 2 cores)
+quickstart: $(STAMP)  ## train on real clips, test, print the results table (10 to 20 minutes on 2 cores)
 	$(BIN)/jepa-vl fit --config recipes/quickstart.yaml
 	$(BIN)/jepa-vl test --config recipes/quickstart.yaml
 
