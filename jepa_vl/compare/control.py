@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +17,10 @@ from jepa_vl.compare.checks import decides
 from jepa_vl.compare.difference import Difference, differences, folded, within
 from jepa_vl.compare.observe import NONE, Observed, observe
 from jepa_vl.compare.plan import Comparison
+from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.errors import UserError, did_you_mean
 
+log = logging.getLogger(__name__)
 _HASH = re.compile(r"\b[0-9a-f]{20,}\b")
 Verdict = Literal["same", "listed", "refused"]
 FILE = "control.json"
@@ -102,8 +105,10 @@ def control_sheet(comparison: Comparison, waiting: Mapping[str, str] | None = No
     waiting = waiting or {}
     built = replace(comparison, arms=tuple(arm for arm in comparison.arms if arm.name not in waiting))
     seen: dict[str, Observed] = {}
-    for arm in built.arms:
-        seen[arm.name] = observe(comparison, arm)
+    read: list[Catalogue] = []
+    for number, arm in enumerate(built.arms, start=1):
+        log.info("proving arm %d of %d · %s", number, len(built.arms), arm.name)
+        seen[arm.name] = observe(comparison, arm, read)
         gc.collect()  # before the next one is built: objectives refer to themselves
     sheet = judged(built, seen)
     left_out = [f"{arm}: not looked at and not run: {why}" for arm, why in waiting.items()]

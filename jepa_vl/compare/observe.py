@@ -21,6 +21,7 @@ from jepa_vl.compare.parts import build_parts
 from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.rates import rates
 from jepa_vl.data.base import SampleData
+from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.data.manifest import ManifestData
 from jepa_vl.objectives.base import Objective
 from jepa_vl.objectives.trained import TrainedObjective
@@ -46,11 +47,17 @@ class Observed:
     passes: float
 
 
-def observe(comparison: Comparison, arm: Arm) -> Observed:
+def observe(comparison: Comparison, arm: Arm, read: list[Catalogue] | None = None) -> Observed:
     """Build an arm with the first seed, and look at everything that a comparison holds equal.
 
     Its data are made if they are not there; no media are read for it but to hash them, and nothing is
     trained.
+
+    Args:
+        comparison: Whose budgets and seeds are looked at.
+        arm: One of its arms.
+        read: What was read for the arms before; an arm of the same manifests takes it over, another one
+            appends its own.
 
     Raises:
         UserError: A part is not installed here, or refuses its arguments; the data cannot be read.
@@ -64,10 +71,12 @@ def observe(comparison: Comparison, arm: Arm) -> Observed:
         "processes": processes(options),
     }
     _make(data)
+    read = [] if read is None else read
+    _read(data, read)
     data.setup("fit")
     # before anything draws from the global generator: an order that depends on it differs between arms
     order = training_order(data, **run)
-    orders = [order, *(_order_of(arm, seed, objective, data, run) for seed in others)]
+    orders = [order, *(_order_of(arm, seed, objective, read, run) for seed in others)]
     train = data.sample_set(data.train_split).samples
     val = [(name, data.sample_set(name).samples) for name in data.val_sets]
     data.setup("test")
@@ -107,7 +116,17 @@ def _make(data: SampleData) -> None:
         data.prepare_data()
 
 
-def _order_of(arm: Arm, seed: int, objective: Objective, first: SampleData, run: dict[str, int]) -> Order:
+def _read(data: SampleData, read: list[Catalogue]) -> None:
+    """Let data that are made take over what was read of the same manifests, or append what they read."""
+    if not isinstance(data, ManifestData):
+        return
+    for catalogue in read:
+        data.take_catalogue(catalogue)
+    if data.catalogue not in read:
+        read.append(data.catalogue)
+
+
+def _order_of(arm: Arm, seed: int, objective: Objective, read: list[Catalogue], run: dict[str, int]) -> Order:
     """Return the order of the training samples with another seed; the data alone are built again."""
     seed_everything(seed, workers=True, verbose=False)
     parser = LightningArgumentParser(exit_on_error=False)
@@ -115,8 +134,7 @@ def _order_of(arm: Arm, seed: int, objective: Objective, first: SampleData, run:
     values = {"data": copy.deepcopy(with_seed(arm.values, seed)["data"])}
     data: SampleData = parser.instantiate_classes(parser.parse_object(values)).data
     data.attach(objective)
-    if isinstance(data, ManifestData) and isinstance(first, ManifestData):
-        data.take_catalogue(first)
+    _read(data, read)
     data.setup("fit")
     return training_order(data, **run)
 

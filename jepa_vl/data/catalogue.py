@@ -26,10 +26,12 @@ class Catalogue:
 
     def __init__(self, manifests: Sequence[Path], *, root: str | Path | None = None) -> None:
         self.manifests = list(manifests)
+        self.root = root
         self.records = [record for path in manifests for record in read_records(path, root=root)]
         check_unique(self.records)
         check_episodes(self.records)
         self.splits: dict[str, list[Record]] = {}
+        self._clips: dict[str, list[Clip]] = {}
         for record in self.records:
             self.splits.setdefault(record.sample.split, []).append(record)
 
@@ -48,7 +50,7 @@ class Catalogue:
         """Hash of each media's content, by its path; that of a text without media is empty."""
         return {"": ""} | content_hashes(record.path for record in self.records if record.path)
 
-    @property
+    @cached_property
     def data_hash(self) -> str:
         """Hash of the samples, in order, and of the content of their media."""
         digest = hashlib.sha256()
@@ -80,6 +82,12 @@ class Catalogue:
     def clips(self, records: Iterable[Record]) -> list[Clip]:
         """Return the clip of each record."""
         return [Clip.of(record, self.content[record.path]) for record in records]
+
+    def split_clips(self, split: str) -> list[Clip]:
+        """Return the clips of a split's records, made once for all who ask."""
+        if split not in self._clips:
+            self._clips[split] = self.clips(self.splits.get(split, []))
+        return self._clips[split]
 
 
 def check_unique(records: Sequence[Record]) -> None:

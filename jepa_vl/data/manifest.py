@@ -154,18 +154,26 @@ class ManifestData(SplitData):
     def catalogue(self) -> Catalogue:
         """What the manifests say."""
         if self._catalogue is None:
-            self._catalogue = Catalogue(self.manifests(), root=self.root)
-            try:
-                self._check_splits()
-            except RecipeError:
-                self._catalogue = None
-                raise
+            self._take(Catalogue(self.manifests(), root=self.root))
+        assert self._catalogue is not None
         return self._catalogue
 
-    def take_catalogue(self, other: ManifestData) -> None:
-        """Take over what another module has read, if its manifests are the same; reading takes seconds."""
-        if self.manifests() == other.manifests() and self.root == other.root:
-            self._catalogue = other.catalogue
+    def take_catalogue(self, read: Catalogue) -> None:
+        """Take over what another module has read, if its manifests are the same; reading takes seconds.
+
+        Raises:
+            RecipeError: A split of the recipe is not in the data.
+        """
+        if self.manifests() == read.manifests and self.root == read.root:
+            self._take(read)
+
+    def _take(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        try:
+            self._check_splits()
+        except RecipeError:
+            self._catalogue = None
+            raise
 
     @property
     def _maker(self) -> SetMaker:

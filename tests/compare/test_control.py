@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,10 @@ from jepa_vl.compare import control
 from jepa_vl.compare.control import ControlSheet, control_sheet, judged
 from jepa_vl.compare.control_table import control_tables
 from jepa_vl.compare.observe import observe
+from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.data.loader import ShuffledSampler
 from jepa_vl.data.manifest import ManifestData
+from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.token import TokenObjective
 from jepa_vl.registry import get
 from jepa_vl.tasks.retrieval import RetrievalTask
@@ -91,7 +94,9 @@ def test_a_key_that_differs_is_seen_by_its_checks_alone(compare, change: str, ch
 
 
 def other_pixels(patch: pytest.MonkeyPatch) -> None:
-    Image.new("RGB", (8, 8), (9, 9, 9)).save("data/train0.png")
+    shutil.copytree("data", "data2")
+    Image.new("RGB", (8, 8), (9, 9, 9)).save("data2/train0.png")
+    patch.setattr(ManifestData, "manifests", lambda self: [Path("data2/manifest.jsonl")])
 
 
 def other_words(patch: pytest.MonkeyPatch) -> None:
@@ -256,12 +261,12 @@ HIDDEN: dict[str, tuple[Plant, set[str]]] = {
 def test_an_arm_that_behaves_otherwise_by_the_same_recipe_is_refused(
     compare, monkeypatch: pytest.MonkeyPatch, plant: Plant, checks: set[str]
 ) -> None:
-    def watched(comparison: Any, arm: Any) -> Any:
+    def watched(comparison: Any, arm: Any, read: Any) -> Any:
         if arm.name != "token":
-            return observe(comparison, arm)
+            return observe(comparison, arm, read)
         with pytest.MonkeyPatch.context() as patch:
             plant(patch)
-            return observe(comparison, arm)
+            return observe(comparison, arm, read)
 
     monkeypatch.setattr(control, "observe", watched)
     sheet = control_sheet(compare())
@@ -279,6 +284,43 @@ def test_an_order_that_depends_on_what_was_drawn_before_is_refused(
 
     monkeypatch.setattr(ShuffledSampler, "_order", order)
     assert verdicts(control_sheet(compare()), "refused") == {"sample order"}
+
+
+def test_manifests_are_read_once_for_all_arms_that_name_the_same(
+    compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    init = Catalogue.__init__
+
+    def watched(self: Catalogue, manifests: Any, **options: Any) -> None:
+        read.append(Path(manifests[0]).name)
+        init(self, manifests, **options)
+
+    monkeypatch.setattr(Catalogue, "__init__", watched)
+    same = control_sheet(compare())
+    assert len(read) == 1
+    assert verdicts(same, "refused") == set()
+
+    comparison = compare()
+    manifest = Path(comparison.arm("token").values["data"]["init_args"]["manifest"])
+    other = manifest.with_name("other.jsonl")
+    other.write_text("".join(f"{line}\n" for line in manifest.read_text().splitlines()[:-1]))
+    read.clear()
+    differing = control_sheet(
+        compare(
+            f"compare.arms.token.data.manifest={other}", "compare.varies=[data.manifest]", "compare.tune=null"
+        )
+    )
+    assert sorted(read) == sorted([manifest.name, other.name])
+    assert "data" in verdicts(differing, "listed")
+
+
+def test_an_arm_that_names_a_split_which_the_shared_manifests_lack_is_refused(compare) -> None:
+    comparison = compare(
+        "compare.arms.token.data.val_split=vall", "compare.varies=[data.val_split]", "compare.tune=null"
+    )
+    with pytest.raises(RecipeError, match=r"data\.val_split names the split 'vall'.*did you mean 'val'"):
+        control_sheet(comparison)
 
 
 def test_a_listed_key_excuses_no_other_difference(compare, monkeypatch: pytest.MonkeyPatch) -> None:
