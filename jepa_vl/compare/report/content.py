@@ -16,6 +16,7 @@ from jepa_vl.compare.report.document import Block, Document, Section, Text
 from jepa_vl.compare.report.examples import Frames, predictions
 from jepa_vl.compare.report.finding import finding
 from jepa_vl.compare.report.paper_fig3 import CURVES, SAMPLES
+from jepa_vl.compare.report.series_charts import along
 from jepa_vl.compare.summary import Summary
 
 METHOD = (
@@ -45,7 +46,7 @@ def content(gathered: Gathered, summary: Summary, *, figures: bool, frames: Fram
     sections = [
         Section("", finding(summary)),
         Section("At the full budget", [tables.at_full_budget(summary), Text(METHOD, dim=True)]),
-        Section("Along a series", trends.table(summary)),
+        Section("Along a series", [*(along(summary) if figures else []), *trends.table(summary)]),
         Section("Against the paper, row by row", ablation(summary) if has_paper(summary) else []),
         Section("What was held equal", settings.control(plan, folder)),
         Section("Curves", _curves(summary) if figures else []),

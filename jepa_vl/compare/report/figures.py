@@ -47,10 +47,11 @@ class Axes:
 
     Attributes:
         title: Above it.
-        x: What the horizontal axis counts; it is logarithmic.
+        x: What the horizontal axis counts; it is logarithmic, unless it has steps.
         y: What the vertical one does.
         curves: In the order of the arms.
         level: A dashed line, such as chance, and its name.
+        steps: Names of the places 0, 1, 2 … of the horizontal axis; empty where it counts something.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Axes:
     y: str
     curves: Sequence[Curve] = field(default_factory=list)
     level: tuple[float, str] | None = None
+    steps: Sequence[str] = ()
 
 
 def require_matplotlib() -> None:
@@ -119,7 +121,11 @@ def _draw(axes: Any, content: Axes, *, titled: bool) -> None:
             curve.x, curve.y, color=colour, linestyle=dash, linewidth=1.7, marker=marker, markersize=4,
             label=curve.label,
         )  # fmt: skip
-    axes.set_xscale("log")
+    if content.steps:
+        axes.set_xticks(range(len(content.steps)), content.steps)
+        axes.margins(x=0.12)
+    else:
+        axes.set_xscale("log")
     if content.level is not None:
         value, name = content.level
         axes.axhline(value, color=COLOURS[-1], linewidth=0.8, linestyle=(0, (4, 3)))
@@ -135,7 +141,8 @@ def _draw(axes: Any, content: Axes, *, titled: bool) -> None:
     axes.grid(alpha=0.25, color="#888888", linewidth=0.6)
     axes.tick_params(labelsize=8, colors=INK, which="both", length=3)
     axes.tick_params(which="minor", length=1.5)
-    _few_ticks(axes)
+    if not content.steps:
+        _few_ticks(axes)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set_color(INK)
     axes.set_ylim(

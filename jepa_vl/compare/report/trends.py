@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from jepa_vl.compare.report.document import Block, Cell, Table, Text, Tone
+from collections.abc import Sequence
+
+from jepa_vl.compare.report.document import Block, Cell, Items, Table, Text, Tone
 from jepa_vl.compare.report.numbers import NONE, change, heading
 from jepa_vl.compare.summary import MetricSummary, Summary, Trend, Verdict
 
@@ -19,18 +21,19 @@ def finding(summary: Summary) -> list[Block]:
     for series in dict.fromkeys(each.series for each in summary.trends):
         parts = []
         for metric in summary.metrics:
-            steps = _steps(summary, series, metric)
+            steps = steps_of(summary, series, metric)
             if len(steps) > 1:
-                gaps = ", ".join(f"{_about(summary, step)} {change(step.gap, metric)}" for step in steps)
+                _, names = step_names([_about(summary, step) for step in steps])
+                gaps = ", ".join(
+                    f"{name} {change(step.gap, metric)}" for name, step in zip(names, steps, strict=True)
+                )
                 last = steps[-1].change
                 word = WORDS.get(last.verdict if last else None, "no change can be told")
-                parts.append(f"{heading(metric)}: {gaps}; from first to last {change(last, metric)}, {word}")
-        if parts:
-            blocks.append(
-                Text(
-                    f"**Gaps along {series}**, arm minus what it is compared with. " + ". ".join(parts) + "."
+                parts.append(
+                    f"**{heading(metric)}**: {gaps}; from first to last {change(last, metric)}, {word}."
                 )
-            )
+        if parts:
+            blocks += [Text(f"**Gaps along {series}**, arm minus what it is compared with:"), Items(parts)]
     return blocks
 
 
@@ -40,7 +43,7 @@ def table(summary: Summary) -> list[Block]:
     for series in dict.fromkeys(each.series for each in summary.trends):
         rows: list[list[str | Cell]] = []
         for metric in summary.metrics:
-            for step in _steps(summary, series, metric):
+            for step in steps_of(summary, series, metric):
                 moved = step.change
                 rows.append(
                     [
@@ -56,8 +59,21 @@ def table(summary: Summary) -> list[Block]:
     return blocks
 
 
-def _steps(summary: Summary, series: str, metric: MetricSummary) -> list[Trend]:
+def steps_of(summary: Summary, series: str, metric: MetricSummary) -> list[Trend]:
+    """Return the steps of a series that have this metric, in order."""
     return [each for each in summary.trends if (each.series, each.metric) == (series, metric.name)]
+
+
+def step_names(abouts: Sequence[str]) -> tuple[str, list[str]]:
+    """Split words about arms into what all begin with and the rest, before and after the first comma.
+
+    ``VL-JEPA, 1 wording`` and ``VL-JEPA, 12 wordings`` give ``VL-JEPA`` and the two wordings; words of which
+    not all begin with the same stay whole.
+    """
+    names = {about.partition(", ")[0] for about in abouts}
+    if len(names) > 1 or not all(", " in about for about in abouts):
+        return "", list(abouts)
+    return names.pop(), [about.partition(", ")[2] for about in abouts]
 
 
 def _about(summary: Summary, step: Trend) -> str:
