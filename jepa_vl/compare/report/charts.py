@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from jepa_vl.compare.report import paper_fig3
 from jepa_vl.compare.report.document import Figures, Panel
 from jepa_vl.compare.report.figures import Axes, Curve, panel, whole
-from jepa_vl.compare.summary import ArmSummary, MetricSummary, Point, Summary
+from jepa_vl.compare.summary import ArmSummary, Estimate, MetricSummary, Point, Summary
 from jepa_vl.results.units import PRINTING
 
 AXES: Mapping[str, tuple[str, Callable[[Point], float]]] = {
@@ -35,23 +35,30 @@ def curves(summary: Summary, axis: str) -> Figures | None:
 def axes_of(summary: Summary, metric: MetricSummary, axis: str) -> Axes | None:
     """Return the panel of one metric."""
     name, of = AXES[axis]
-    drawn = [
+    lines = [
         curve
         for place, arm in enumerate(summary.arms)
         if (curve := _curve(summary, metric, arm, place, of)) is not None
     ]
-    if not any(len(curve.x) > 1 for curve in drawn):
+    if not any(len(curve.x) > 1 for curve in lines):
         return None
-    how = PRINTING[metric.unit]
-    level = None if metric.chance is None else (how.scale * metric.chance, "chance")
-    unit = how.sign.strip() or ("× 100" if metric.unit == "points" else "")
-    return Axes(metric.name, name, f"{metric.metric}{', ' if unit else ''}{unit}", drawn, level)
+    return Axes(metric.name, name, measured(metric), lines, chance(metric))
+
+
+def measured(metric: MetricSummary) -> str:
+    """Return the words beside the vertical axis."""
+    unit = PRINTING[metric.unit].sign.strip() or ("× 100" if metric.unit == "points" else "")
+    return f"{metric.metric}{', ' if unit else ''}{unit}"
+
+
+def chance(metric: MetricSummary) -> tuple[float, str] | None:
+    """Return the line of what chance scores."""
+    return None if metric.chance is None else (PRINTING[metric.unit].scale * metric.chance, "chance")
 
 
 def _curve(
     summary: Summary, metric: MetricSummary, arm: ArmSummary, place: int, of: Callable[[Point], float]
 ) -> Curve | None:
-    scale = PRINTING[metric.unit].scale
     there = [
         (of(point), estimate)
         for budget in summary.budgets
@@ -59,17 +66,20 @@ def _curve(
         and (estimate := summary.mean(arm.name, metric.name, budget))
     ]
     there = [(x, estimate) for x, estimate in there if x > 0]
-    if not there:
-        return None
-    x = [at for at, _ in there]
+    return drawn(arm.about, place, there, metric) if there else None
+
+
+def drawn(label: str, colour: int, there: Sequence[tuple[float, Estimate]], metric: MetricSummary) -> Curve:
+    """Return the line of means at their places, with their band and a line of every seed."""
+    scale = PRINTING[metric.unit].scale
     # a band without an interval at one end would be drawn as if it had one
     ends = [(e.low, e.high) for _, e in there if e.low is not None and e.high is not None]
     known = len(ends) == len(there)
     seeds = list(dict.fromkeys(seed for _, e in there for seed in e.values))
     return Curve(
-        arm.about,
-        place,
-        x,
+        label,
+        colour,
+        [at for at, _ in there],
         [scale * e.value for _, e in there],
         [scale * (low or 0) for low, _ in ends] if known else [],
         [scale * (high or 0) for _, high in ends] if known else [],

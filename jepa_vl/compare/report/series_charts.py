@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jepa_vl.compare.report.charts import chance, drawn, measured
 from jepa_vl.compare.report.document import Figures, Panel
 from jepa_vl.compare.report.figures import Axes, Curve, panel, whole
 from jepa_vl.compare.report.trends import step_names, steps_of
-from jepa_vl.compare.summary import Estimate, MetricSummary, Summary
-from jepa_vl.results.units import PRINTING
+from jepa_vl.compare.summary import MetricSummary, Summary
 
 CAPTION = (
     "At the full budget. Mean over seeds (thick), 95 % interval over seeds and test episodes (band), every "
@@ -42,37 +42,15 @@ def _axes(summary: Summary, series: str, metric: MetricSummary) -> Axes | None:
     name, steps = step_names([summary.arm(arm).about for arm in ours])
     other, _ = step_names([summary.arm(arm).about for arm in others])
     curves = [
-        _curve(name or "arms of the series", 0, [summary.mean(arm, metric.name) for arm in ours], metric),
-        _curve(other or "compared with", 1, [summary.mean(arm, metric.name) for arm in others], metric),
+        _curve(summary, name or "arms of the series", 0, ours, metric),
+        _curve(summary, other or "compared with", 1, others, metric),
     ]
-    how = PRINTING[metric.unit]
-    unit = how.sign.strip() or ("× 100" if metric.unit == "points" else "")
-    level = None if metric.chance is None else (how.scale * metric.chance, "chance")
-    y = f"{metric.metric}{', ' if unit else ''}{unit}"
-    return Axes(metric.name, series, y, curves, level, steps)
+    return Axes(metric.name, series, measured(metric), curves, chance(metric), steps)
 
 
-def _curve(label: str, colour: int, steps: Sequence[Estimate | None], metric: MetricSummary) -> Curve:
-    scale = PRINTING[metric.unit].scale
-    there = [(place, step) for place, step in enumerate(steps) if step is not None]
-    ends = [(e.low, e.high) for _, e in there if e.low is not None and e.high is not None]
-    known = len(ends) == len(there)  # a band without an interval at one step would be drawn as if it had one
-    seeds = list(dict.fromkeys(seed for _, e in there for seed in e.values))
-    return Curve(
-        label,
-        colour,
-        [place for place, _ in there],
-        [scale * e.value for _, e in there],
-        [scale * (low or 0) for low, _ in ends] if known else [],
-        [scale * (high or 0) for _, high in ends] if known else [],
-        [
-            (
-                [place for place, e in there if seed in e.values],
-                [scale * e.values[seed] for _, e in there if seed in e.values],
-            )
-            for seed in seeds
-        ],
-    )
+def _curve(summary: Summary, label: str, colour: int, arms: Sequence[str], metric: MetricSummary) -> Curve:
+    steps = [(place, summary.mean(arm, metric.name)) for place, arm in enumerate(arms)]
+    return drawn(label, colour, [(place, mean) for place, mean in steps if mean is not None], metric)
 
 
 def _alt(axes: Axes) -> str:
