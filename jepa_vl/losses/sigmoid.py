@@ -22,7 +22,9 @@ class SigmoidLoss(Loss):
         -(1/B) Σᵢ Σⱼ log σ(zᵢⱼ (s pᵢ·tⱼ + b))
 
     on unit vectors, with zᵢⱼ = 1 where i and j are of one group (the own pair always is) and -1
-    elsewhere. Scale and bias are learned. Rows are local and columns gathered from all ranks, with the
+    elsewhere. It sums over pairs: in a mixture with questions, whose answers many samples share, most
+    positive pairs are theirs and weigh more than captions, where `InfoNCE` averages over rows. Scale and bias
+    are learned. Rows are local and columns gathered from all ranks, with the
     gradient of one process.
 
     Logged: ``temperature`` (1/s), ``bias``, ``in_batch_recall``.
