@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -79,14 +79,11 @@ class Catalogue:
             )
         return bool(seen)
 
-    def clips(self, records: Iterable[Record]) -> list[Clip]:
-        """Return the clip of each record."""
-        return [Clip.of(record, self.content[record.path]) for record in records]
-
-    def split_clips(self, split: str) -> list[Clip]:
-        """Return the clips of a split's records, made once for all who ask."""
+    def clips(self, split: str) -> list[Clip]:
+        """Return the clip of each record of a split, made once for all who ask."""
         if split not in self._clips:
-            self._clips[split] = self.clips(self.splits.get(split, []))
+            records = self.splits.get(split, [])
+            self._clips[split] = [Clip.of(record, self.content[record.path]) for record in records]
         return self._clips[split]
 
 

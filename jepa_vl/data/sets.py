@@ -118,7 +118,7 @@ class SetMaker:
         if split not in self.catalogue.splits and split != TRAIN:  # there may be nothing to train on
             raise KeyError(f"no split '{split}'; {did_you_mean(split, self.catalogue.splits)}")
         records = self.catalogue.splits.get(split, [])
-        return records, self.catalogue.split_clips(split), name.endswith(SUFFIX)
+        return records, self.catalogue.clips(split), name.endswith(SUFFIX)
 
     def _encoder_for(self, split: str) -> VisionEncoder | None:
         """Return what sees a split; None for texts.

@@ -287,7 +287,7 @@ def test_an_order_that_depends_on_what_was_drawn_before_is_refused(
 
 
 def test_manifests_are_read_once_for_all_arms_that_name_the_same(
-    compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
     init = Catalogue.__init__

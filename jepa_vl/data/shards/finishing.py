@@ -110,7 +110,7 @@ def _tables(
     for split, records in catalogue.splits.items():
         seen = catalogue.is_seen(split)
         lines = []
-        for record, clip in zip(records, catalogue.clips(records), strict=True):
+        for record, clip in zip(records, catalogue.clips(split), strict=True):
             row, still = row_of.get((clip.digest, False)), row_of.get((clip.digest, True))
             if seen and (row is None or (split in plan.stills and still is None)):
                 dropped += 1

@@ -46,12 +46,12 @@ def groups_of(catalogue: Catalogue, *, stills: Sequence[str] = ()) -> list[list[
     """
     known: set[tuple[str, bool]] = set()
     groups = []
-    for split, records in catalogue.splits.items():
+    for split in catalogue.splits:
         if not catalogue.is_seen(split):
             continue
         for single in (False, True) if split in stills else (False,):
             group = []
-            for clip in catalogue.clips(records):
+            for clip in catalogue.clips(split):
                 entry = Entry(clip, single)
                 if entry.key not in known:
                     known.add(entry.key)

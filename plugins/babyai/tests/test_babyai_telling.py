@@ -174,7 +174,9 @@ def test_tellings_share_the_rendered_clips_and_never_a_manifest(cache: Path) -> 
     assert len(now) == len(rendered) + 5 + 3  # five train manifests; val, test and novel once
     hashes = [data.data_hash for data in [plain, *others]]
     assert len(set(hashes)) == len(hashes)
-    digests = [[c.digest for c in d.catalogue.clips(d.catalogue.records)] for d in [plain, *others]]
+    digests = [
+        [c.digest for split in d.catalogue.splits for c in d.catalogue.clips(split)] for d in [plain, *others]
+    ]
     assert all(each == digests[0] for each in digests)
 
 

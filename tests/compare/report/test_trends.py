@@ -76,7 +76,7 @@ def test_a_picture_has_both_sides_of_the_gap_at_every_step(series: Summary) -> N
         )
         for arm, about in zip(arms, ("VL-JEPA", "twin"), strict=True)
         for n in (1, 12)
-    ]  # fmt: skip
+    ]
     means = [
         estimate(value, "better").model_copy(update={"arm": arm.name})
         for arm, value in zip(steps, (0.8, 0.7, 0.75, 0.25), strict=True)
