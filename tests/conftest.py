@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import string
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +103,6 @@ def _repeatable() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep tests out of the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JEPA_VL_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture
 def peak_bytes() -> Callable[[Callable[[], None]], int]:
     """Highest sum of all allocations less all releases within a step."""
@@ -146,6 +140,33 @@ def interpreted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, lis
         assert done.returncode == 0, done.stderr
         found: list[Any] = torch.load(folder / "out.pt")
         return found
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_ranks() -> Callable[..., None]:
+    """``run_ranks(worker, size, *arguments, timeout=…)``: a job of a script that takes its rank and the size.
+
+    A rank that fails fails the test with what it said. No process outlives the job.
+    """
+
+    def run(worker: Path, size: int, *arguments: object, timeout: float = 300) -> None:
+        paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        words = [Path(__file__).with_name("forked.py"), worker, size, *arguments]
+        job = subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            _, said = job.communicate(timeout=timeout)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(job.pid, signal.SIGKILL)
+        assert job.returncode == 0, said
 
     return run
 

@@ -1,4 +1,7 @@
-"""Runs that need processes of their own: Ctrl-C, and two at once."""
+"""Runs that need processes of their own: Ctrl-C, and two at once.
+
+What they are compared with runs in the process of the tests, without the seconds that a start takes.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 pytestmark = pytest.mark.slow
+
+Command = Callable[..., tuple[int, str, str]]
 
 COMMAND = (sys.executable, "-m", "jepa_vl")
 
@@ -36,16 +42,21 @@ def last(folder: Path, name: str) -> dict[str, torch.Tensor]:
     return torch.load(folder / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+def fit(command: Command, name: str, steps: int | None = None, *more: str) -> str:
+    """Train in this process, and return what it says on stderr."""
+    many = () if steps is None else ("--trainer.max_steps", str(steps))
+    status, _, err = command("fit", "--config", "tiny.yaml", "--name", name, *many, *more)
+    assert status == 0, err
+    return err
+
+
 def results(folder: Path, name: str) -> list[float]:
-    """Every number of the test, evaluated by two processes where two have trained."""
-    devices = "2" if name == "two" else "1"
-    done = run("--name", name, "--trainer.devices", devices, folder=folder, verb="test")
-    assert done.returncode == 0, done.stderr
+    """Every number of the test."""
     rows = json.loads((folder / "runs" / name / "results.json").read_text())["sets"]["test"]
     return [row["value"] for row in rows]
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_the_command_that_goes_on(tiny: Path) -> None:
+def test_ctrl_c_leaves_a_checkpoint_and_the_command_that_goes_on(tiny: Path, jepa_vl: Command) -> None:
     argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--name", "stopped", "--trainer.max_steps", "100000"]
     process = subprocess.Popen(
         argv, cwd=tiny, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
@@ -63,42 +74,55 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_command_that_goes_on(tiny: Path) -> 
     assert told.endswith("--ckpt_path last")
     steps = last(tiny, "stopped")["global_step"]
     assert steps > 0
-    done = run("--name", "stopped", "--trainer.max_steps", str(steps + 3), "--ckpt_path", "last", folder=tiny)
-    assert done.returncode == 0, done.stderr
+    fit(jepa_vl, "stopped", steps + 3, "--ckpt_path", "last")
     assert last(tiny, "stopped")["global_step"] == steps + 3
-    assert run("--name", "whole", "--trainer.max_steps", str(steps + 3), folder=tiny).returncode == 0
+    fit(jepa_vl, "whole", steps + 3)
     whole, parts = (last(tiny, name)["state_dict"] for name in ("whole", "stopped"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
-def test_two_processes_learn_what_one_learns_from_the_same_batches(tiny: Path) -> None:
-    one = run("--name", "one", "--data.batch_size", "4", folder=tiny)
-    assert one.returncode == 0, one.stderr
+def test_two_processes_learn_what_one_learns_from_the_same_batches(tiny: Path, jepa_vl: Command) -> None:
+    """Started by the command or by torchrun, and evaluated by two as by one."""
+    fit(jepa_vl, "one", None, "--data.batch_size", "4")
     two = run("--name", "two", "--data.batch_size", "2", "--trainer.devices", "2", folder=tiny)
     assert two.returncode == 0, two.stderr
     a, b = (last(tiny, name)["state_dict"] for name in ("one", "two"))
     for key in a:
         # Adam makes steps of the rounding noise where the gradient is zero, as for the biases of keys
         torch.testing.assert_close(a[key], b[key], rtol=1e-3, atol=1e-4)
+    assert jepa_vl("test", "--config", "tiny.yaml", "--name", "one")[0] == 0
+    done = run("--name", "two", "--trainer.devices", "2", folder=tiny, verb="test")
+    assert done.returncode == 0, done.stderr
     single, double = (results(tiny, name) for name in ("one", "two"))
     assert single == pytest.approx(double, abs=1e-6)
     assert not (tiny / "runs" / "two.1").exists()
+    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    argv = [*launch, "-m", "jepa_vl", "fit", "--config", "tiny.yaml", "--name", "torchrun"]
+    argv += ["--trainer.devices", "2", "--data.batch_size", "2"]
+    done = subprocess.run(argv, cwd=tiny, capture_output=True, text=True, env=environment(), timeout=300)
+    assert done.returncode == 0, done.stderr
+    torch.testing.assert_close(last(tiny, "torchrun")["state_dict"], b, atol=0, rtol=0)
 
 
-def test_a_run_goes_on_with_two_processes_and_then_with_one_again(tiny: Path) -> None:
+def test_a_run_goes_on_with_two_processes_and_then_with_one_again(tiny: Path, jepa_vl: Command) -> None:
     """The global batch stays the same, and so do the order of the samples and what is learned."""
-
-    def part(steps: int, devices: int, *more: str) -> None:
-        sizes = ("--data.batch_size", str(4 // devices), "--trainer.devices", str(devices))
-        steps_ = ("--trainer.max_steps", str(steps), "--trainer.val_check_interval", "1.0")
-        done = run("--name", "parts", *sizes, *steps_, *more, folder=tiny)
-        assert done.returncode == 0, done.stderr
-        assert "another order" not in done.stderr
-
-    part(3, 1)
-    part(5, 2, "--ckpt_path", "last")
-    part(7, 1, "--ckpt_path", "last")
-    assert run("--name", "whole", "--trainer.max_steps", "7", folder=tiny).returncode == 0
+    whole_epochs = ("--trainer.val_check_interval", "1.0")
+    said = fit(jepa_vl, "parts", 3, *whole_epochs)
+    two = (
+        "--data.batch_size",
+        "2",
+        "--trainer.devices",
+        "2",
+        "--trainer.max_steps",
+        "5",
+        "--ckpt_path",
+        "last",
+    )
+    done = run("--name", "parts", *two, *whole_epochs, folder=tiny)
+    assert done.returncode == 0, done.stderr
+    said += done.stderr + fit(jepa_vl, "parts", 7, *whole_epochs, "--ckpt_path", "last")
+    assert "another order" not in said
+    fit(jepa_vl, "whole", 7)
     one, other = last(tiny, "whole"), last(tiny, "parts")
     assert (
         one["loops"]["fit_loop"]["state_dict"]["combined_loader"]
@@ -108,8 +132,8 @@ def test_a_run_goes_on_with_two_processes_and_then_with_one_again(tiny: Path) ->
         torch.testing.assert_close(other["state_dict"][key], weight, rtol=1e-3, atol=1e-4)
 
 
-def test_another_global_batch_goes_on_with_a_new_pass_and_says_so(tiny: Path) -> None:
-    assert run("--name", "other", "--trainer.max_steps", "3", folder=tiny).returncode == 0
+def test_another_global_batch_goes_on_with_a_new_pass_and_says_so(tiny: Path, jepa_vl: Command) -> None:
+    fit(jepa_vl, "other", 3)
     more = ("--data.batch_size", "4", "--trainer.devices", "2", "--ckpt_path", "last")
     done = run("--name", "other", "--trainer.max_steps", "4", *more, folder=tiny)
     assert done.returncode == 0, done.stderr
@@ -161,7 +185,7 @@ def test_the_first_process_killed_leaves_no_other_waiting(tiny: Path) -> None:
     assert "error: another process of this run has ended" in err
 
 
-def test_slurms_signal_saves_a_checkpoint_and_has_the_job_started_again(tiny: Path) -> None:
+def test_slurms_signal_saves_a_checkpoint_and_has_the_job_started_again(tiny: Path, jepa_vl: Command) -> None:
     scontrol = tiny / "bin" / "scontrol"
     scontrol.parent.mkdir()
     scontrol.write_text(f'#!/bin/bash\necho "$@" > {tiny}/asked\n')
@@ -185,23 +209,10 @@ def test_slurms_signal_saves_a_checkpoint_and_has_the_job_started_again(tiny: Pa
     steps = last(tiny, "job")["global_step"]
     assert steps > 0
     assert not list((tiny / "runs" / "job").glob("hpc*"))  # Lightning's own is not made besides
-    done = run("--name", "job", "--trainer.max_steps", str(steps + 2), "--ckpt_path", "last", folder=tiny)
-    assert done.returncode == 0, done.stderr
-    assert run("--name", "whole", "--trainer.max_steps", str(steps + 2), folder=tiny).returncode == 0
+    fit(jepa_vl, "job", steps + 2, "--ckpt_path", "last")
+    fit(jepa_vl, "whole", steps + 2)
     whole, parts = (last(tiny, name)["state_dict"] for name in ("whole", "job"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
-
-
-def test_torchrun_starts_the_processes_too(tiny: Path) -> None:
-    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    argv = [*launch, "-m", "jepa_vl", "fit", "--config", "tiny.yaml", "--name", "torchrun"]
-    argv += ["--trainer.devices", "2", "--data.batch_size", "2"]
-    done = subprocess.run(argv, cwd=tiny, capture_output=True, text=True, env=environment(), timeout=300)
-    assert done.returncode == 0, done.stderr
-    two = run("--name", "two", "--data.batch_size", "2", "--trainer.devices", "2", folder=tiny)
-    assert two.returncode == 0, two.stderr
-    a, b = (last(tiny, name)["state_dict"] for name in ("torchrun", "two"))
-    torch.testing.assert_close(a, b, atol=0, rtol=0)
 
 
 def test_a_loss_that_is_no_number_on_one_process_ends_both_with_the_samples(tiny: Path) -> None:

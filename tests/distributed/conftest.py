@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
-import sys
-import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,41 +29,25 @@ def single(tiny_bert: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session", params=[2, 4], ids=["2 ranks", "4 ranks"])
 def ranks(
-    request: pytest.FixtureRequest, tiny_bert: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tiny_bert: str,
+    run_ranks: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> list[dict[str, Any]]:
     """What every rank finds, in one job of `request.param` processes.
 
     Gloo has been seen to lose a collective of FSDP2 on a busy machine, and waits for ever then; such a job is
     ended and done once more. One that fails, or finds something else, is not.
     """
-    folder = tmp_path_factory.mktemp("gloo")
+    size: int = request.param
+
+    def job(name: str) -> list[dict[str, Any]]:
+        folder = tmp_path_factory.mktemp(name)
+        run_ranks(WORKER, size, folder / "store", tiny_bert, folder / "out", timeout=200)
+        return [torch.load(folder / f"out.{r}", weights_only=False) for r in range(size)]
+
     try:
-        return run_job(request.param, tiny_bert, folder / "first", timeout=200)
+        return job("gloo")
     except subprocess.TimeoutExpired:
-        warnings.warn(f"a job of {request.param} processes hung and is done again", stacklevel=1)
-        return run_job(request.param, tiny_bert, folder / "again", timeout=200)
-
-
-def run_job(size: int, model: str, folder: Path, *, timeout: float) -> list[dict[str, Any]]:
-    """Run one job; returns what every rank found. No process outlives it."""
-    folder.mkdir()
-    root = str(Path(__file__).parents[2])
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    places = [str(folder / "store"), model, str(folder / "out")]
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(rank), str(size), *places],
-            env={**env, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-    ends = time.monotonic() + timeout
-    try:
-        errors = [job.communicate(timeout=max(0.1, ends - time.monotonic()))[1] for job in jobs]
-    finally:
-        for job in jobs:
-            job.kill()
-    assert all(job.returncode == 0 for job in jobs), "\n".join(errors)
-    return [torch.load(folder / f"out.{r}", weights_only=False) for r in range(size)]
+        warnings.warn(f"a job of {size} processes hung and is done again", stacklevel=1)
+        return job("gloo-again")

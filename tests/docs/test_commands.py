@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,11 @@ def test_a_shown_command_works(command: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-def test_the_shown_runs_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shrink: list[str]) -> None:
+def test_the_shown_runs_work(
+    tmp_path: Path, new_cache: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, shrink: list[str]
+) -> None:
     """In one folder and in the order a reader meets them, so that `test` finds what `fit` wrote."""
-    monkeypatch.setenv("JEPA_VL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("JEPA_VL_CACHE", str(new_cache()))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     for command in filter(runs, COMMANDS):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,22 +137,10 @@ def test_longest_common_subsequence_equals_the_table() -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_score_what_one_process_does(tmp_path: Path) -> None:
+def test_two_ranks_score_what_one_process_does(tmp_path: Path, run_ranks: Callable[..., None]) -> None:
     """A sample on both ranks counts once, and a second metric sees all its samples on one rank."""
-    root = str(Path(__file__).parents[2])
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(rank), "2", str(tmp_path)],
-            env=env,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    errors = [job.communicate(timeout=120)[1] for job in jobs]
-    assert all(job.returncode == 0 for job in jobs), "\n".join(errors)
-    subprocess.run([sys.executable, str(WORKER), "0", "1", str(tmp_path)], env=env, check=True, timeout=120)
+    for size in (2, 1):
+        run_ranks(WORKER, size, tmp_path)
     one = torch.load(tmp_path / "0.1")
     for rank in range(2):
         two = torch.load(tmp_path / f"{rank}.2")

@@ -17,9 +17,9 @@ STREAMS = [
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all recipes: weights are converted once, clips rendered once."""
-    return tmp_path_factory.mktemp("cache")
+def cache(new_cache: Callable[[], Path]) -> Path:
+    """One cache for all recipes: clips are rendered once."""
+    return new_cache()
 
 
 @pytest.fixture

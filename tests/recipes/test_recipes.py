@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,10 +32,26 @@ MEASURES = {"decoder": {"captioning"}, "streams": {"streaming"}, "streams-token"
 Command = Callable[..., int]
 
 
-def make_first_run(name: str, command: Command) -> None:
-    if name in STARTS_FROM:
-        make_first_run(STARTS_FROM[name], command)
-        assert command("fit", "--config", f"recipes/{STARTS_FROM[name]}.yaml") == 0
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def fit(command: Command, kept: Path, tmp_path: Path) -> Callable[[str], None]:
+    """Fit a recipe after those that it starts from, once: other tests get a copy of the run."""
+
+    def have(name: str) -> None:
+        if name in STARTS_FROM:
+            have(STARTS_FROM[name])
+        run = tmp_path / "runs" / name
+        if (kept / name).exists():
+            shutil.copytree(kept / name, run)
+        else:
+            assert command("fit", "--config", f"recipes/{name}.yaml") == 0
+            shutil.copytree(run, kept / name)
+
+    return have
 
 
 def read(name: str) -> dict[str, object]:
@@ -77,11 +94,11 @@ def test_twins_see_the_same_tokens_and_the_predictor_is_half_the_language_model(
     [r for r in RECIPES if "smollm2" not in r.stem and not r.stem.startswith("paper")],
     ids=lambda p: p.stem,
 )
-def test_a_recipe_fits_and_tests(recipe: Path, command: Command, tmp_path: Path) -> None:
-    config = f"recipes/{recipe.name}"
-    make_first_run(recipe.stem, command)
-    assert command("fit", "--config", config) == 0
-    assert command("test", "--config", config) == 0
+def test_a_recipe_fits_and_tests(
+    recipe: Path, fit: Callable[[str], None], command: Command, tmp_path: Path
+) -> None:
+    fit(recipe.stem)
+    assert command("test", "--config", f"recipes/{recipe.name}") == 0
     results = json.loads((tmp_path / "runs" / recipe.stem / "results.json").read_text())
     tasks = {row["task"] for rows in results["sets"].values() for row in rows}
     assert tasks == MEASURES.get(recipe.stem, {"retrieval", "classification", "vqa"})
@@ -91,8 +108,11 @@ def test_a_recipe_fits_and_tests(recipe: Path, command: Command, tmp_path: Path)
 @pytest.mark.parametrize(
     "name", ["smollm2", "smollm2-token", "decoder-smollm2", "ablations-smollm2-pretrain"]
 )
-def test_a_language_model_recipe_trains(name: str, command: Command, tmp_path: Path) -> None:
-    make_first_run(name, command)
+def test_a_language_model_recipe_trains(
+    name: str, fit: Callable[[str], None], command: Command, tmp_path: Path
+) -> None:
+    if name in STARTS_FROM:
+        fit(STARTS_FROM[name])
     # 135 million weights: the least that trains and is validated
     least = ("--data.batch_size", "2", "--data.train_clips", "4", "--data.val_clips", "1")
     assert command("fit", "--config", f"recipes/{name}.yaml", *least) == 0
@@ -109,10 +129,9 @@ def test_both_objectives_read_the_same_cached_tokens(command: Command, cache: Pa
 
 @pytest.mark.slow
 def test_a_jepa_run_without_a_decoder_is_tested_with_each_and_refuses_one_of_another_run(
-    command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    fit: Callable[[str], None], command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert command("fit", "--config", "recipes/quickstart.yaml") == 0
-    assert command("fit", "--config", "recipes/decoder.yaml") == 0
+    fit("decoder")
     test = ("test", "--config", "recipes/quickstart.yaml", "--objective.decoder")
     captioning = ("--tasks", "[captioning]")
     for decoder in (("nearest",), ("prefix_lm", "--objective.decoder.weights", "runs/decoder")):
@@ -135,8 +154,10 @@ def test_fine_tuning_differs_between_twins_in_where_it_starts_only(name: str) ->
 
 
 @pytest.mark.slow
-def test_fine_tuning_begins_with_the_weights_of_pretraining(command: Command, tmp_path: Path) -> None:
-    assert command("fit", "--config", "recipes/pretrain.yaml") == 0
+def test_fine_tuning_begins_with_the_weights_of_pretraining(
+    fit: Callable[[str], None], command: Command, tmp_path: Path
+) -> None:
+    fit("pretrain")
     still = ("--objective.optimizer.lr", "1e-30")
     assert command("fit", "--config", "recipes/sft.yaml", *still) == 0
     states = [
@@ -149,10 +170,10 @@ def test_fine_tuning_begins_with_the_weights_of_pretraining(command: Command, tm
 
 @pytest.mark.slow
 def test_a_start_that_is_not_there_or_does_not_fit_is_one_message(
-    command: Command, capsys: pytest.CaptureFixture[str]
+    fit: Callable[[str], None], command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("fit", "--config", "recipes/sft.yaml", "--init_from", "runs/nowhere") == 1
     assert "runs/nowhere" in capsys.readouterr().err
-    assert command("fit", "--config", "recipes/pretrain-token.yaml") == 0
+    fit("pretrain-token")
     assert command("fit", "--config", "recipes/sft.yaml", "--init_from", "runs/pretrain-token") == 1
     assert "is of another architecture than this JEPAObjective" in capsys.readouterr().err

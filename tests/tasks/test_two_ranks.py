@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -39,21 +37,9 @@ def one() -> Any:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def two(run_ranks: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     folder = tmp_path_factory.mktemp("ranks")
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, str(FILE), str(rank), "2", str(folder)], stderr=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    try:
-        for job in jobs:
-            _, err = job.communicate(timeout=300)
-            assert job.returncode == 0, err
-    finally:
-        for job in jobs:
-            job.kill()
+    run_ranks(FILE, 2, folder)
     return [torch.load(folder / str(rank), weights_only=False) for rank in range(2)]
 
 
