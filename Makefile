@@ -44,7 +44,7 @@ format: $(STAMP)  ## let ruff mend what it can
 docs: $(STAMP)  ## build the site into site/, failing on any broken link
 	$(BIN)/mkdocs build --strict
 
-bench: $(STAMP)  ## run every benchmark and write docs/results/benchmarks.md (about an hour on a core)
+bench: $(STAMP)  ## run every benchmark and write docs/results/benchmarks.md (about 80 minutes on a core)
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove the environment and everything built (not runs/, not the user's cache)
