@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from jepa_vl.checkpoint import build_objective
 from jepa_vl.cli.build import make_parser, parse
-from jepa_vl.compare.memory import peak_memory_mib, reset_peak_memory
+from jepa_vl.compare.costs.memory import peak_memory_mib, reset_peak_memory
 from jepa_vl.planning.cards import Card
 from jepa_vl.planning.model import Lengths, shape_batch
 from jepa_vl.planning.plan import Plan, make_plan

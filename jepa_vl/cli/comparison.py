@@ -11,14 +11,14 @@ from rich.console import Console
 
 from jepa_vl.cli.compare import Wanted
 from jepa_vl.cli.run import INTERRUPTED, quiet
-from jepa_vl.compare.control import control_sheet, without_start
-from jepa_vl.compare.control_table import control_tables
+from jepa_vl.compare.control.proof import control_sheet, without_start
+from jepa_vl.compare.control.table import control_tables
 from jepa_vl.compare.load import load_comparison
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.records import comparison_folder
-from jepa_vl.compare.run_state import read_record
-from jepa_vl.compare.runner import Done, plan, run
-from jepa_vl.compare.tuning import as_tuned, tune
+from jepa_vl.compare.runs.run_state import read_record
+from jepa_vl.compare.runs.runner import Done, plan, run
+from jepa_vl.compare.runs.tuning import as_tuned, tune
 from jepa_vl.errors import RecipeError, UserError, did_you_mean
 from jepa_vl.results.run_info import command_line
 

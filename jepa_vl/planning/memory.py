@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from jepa_vl.compare.parameters import TOKEN_EMBEDDING, part_of, tables
+from jepa_vl.compare.costs.parameters import TOKEN_EMBEDDING, part_of, tables
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.planning.settings import RunSize
 from jepa_vl.planning.step import StepCost

@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from jepa_vl.checkpoint import build_objective, objective_class
-from jepa_vl.compare.flops import count_flops
+from jepa_vl.compare.costs.flops import count_flops
 from jepa_vl.errors import RecipeError
 from jepa_vl.language.data_vocabulary import DataVocabulary
 from jepa_vl.objectives.base import Objective

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jepa_vl.compare.parameters import parameters_by_part
+from jepa_vl.compare.costs.parameters import parameters_by_part
 from jepa_vl.planning.cards import Card
 from jepa_vl.planning.memory import Memory, memory
 from jepa_vl.planning.model import (

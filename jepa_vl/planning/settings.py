@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from jepa_vl.compare.observe import processes
+from jepa_vl.compare.control.observe import processes
 from jepa_vl.errors import RecipeError
 
 #: The trainer's precision → number format of the weights, and of what autocast computes in.

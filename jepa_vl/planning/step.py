@@ -10,8 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from jepa_vl.compare.cost import see_one
-from jepa_vl.compare.flops import count_flops
+from jepa_vl.compare.costs.flops import count_flops
+from jepa_vl.compare.costs.training import see_one
 from jepa_vl.errors import UserError
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.planning.live import LiveBytes

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from jepa_vl.compare.checks import DECIDES, decides
+from jepa_vl.compare.control.checks import DECIDES, decides
 from jepa_vl.compare.difference import UNSET, differences, flatten, folded, within
 
 JEPA = {

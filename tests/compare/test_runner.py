@@ -12,15 +12,15 @@ import torch
 
 from jepa_vl.__main__ import main
 from jepa_vl.callbacks.finite_loss import DivergedError, FiniteLoss
-from jepa_vl.compare import runner, train, tuning
-from jepa_vl.compare.job import Job, _data_hash
 from jepa_vl.compare.load import load_comparison
-from jepa_vl.compare.lock import lock_file, locked
-from jepa_vl.compare.milestones import Milestones
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.records import RunRecord
-from jepa_vl.compare.run_state import read_record
-from jepa_vl.compare.worker import main as work
+from jepa_vl.compare.runs import runner, train, tuning
+from jepa_vl.compare.runs.job import Job, _data_hash
+from jepa_vl.compare.runs.lock import lock_file, locked
+from jepa_vl.compare.runs.milestones import Milestones
+from jepa_vl.compare.runs.run_state import read_record
+from jepa_vl.compare.runs.worker import main as work
 
 pytestmark = pytest.mark.slow
 Compare = Callable[..., Comparison]
@@ -131,7 +131,7 @@ def test_a_run_that_fails_is_said_and_the_others_go_on(compare, started, monkeyp
     def fails(job: Job, say: Callable[[str], None]) -> int:
         with monkeypatch.context() as patch:
             if job.arm == "jepa":
-                patch.setattr("jepa_vl.compare.worker.run_job", _broken)
+                patch.setattr("jepa_vl.compare.runs.worker.run_job", _broken)
             return work(job.save())
 
     monkeypatch.setattr(runner, "run_child", fails)

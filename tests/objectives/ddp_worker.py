@@ -21,7 +21,6 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import QUERIES, SETTINGS, TARGETS, items, make_objective  # type: ignore[import-not-found]
-
 from jepa_vl.checkpoint_io import keep_whole
 from jepa_vl.objectives.layers import LayerSettings
 

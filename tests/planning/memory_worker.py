@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from jepa_vl.checkpoint import build_objective
-from jepa_vl.compare.memory import peak_memory_mib, reset_peak_memory
+from jepa_vl.compare.costs.memory import peak_memory_mib, reset_peak_memory
 from jepa_vl.planning.model import Lengths, shape_batch
 from jepa_vl.schedule import build_optimizer
 

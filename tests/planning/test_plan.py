@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from jepa_vl.compare.cost import count
-from jepa_vl.compare.parameters import parameters_by_part
+from jepa_vl.compare.costs.parameters import parameters_by_part
+from jepa_vl.compare.costs.training import count
 from jepa_vl.objectives.base import Objective
 from jepa_vl.planning.cards import Card
 from jepa_vl.planning.model import Lengths

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from jepa_vl.compare import runner
-from jepa_vl.compare.job import Job
 from jepa_vl.compare.load import load_comparison
-from jepa_vl.compare.parts import build_parts
 from jepa_vl.compare.plan import Comparison
-from jepa_vl.compare.worker import main as work
+from jepa_vl.compare.runs import runner
+from jepa_vl.compare.runs.job import Job
+from jepa_vl.compare.runs.parts import build_parts
+from jepa_vl.compare.runs.worker import main as work
 from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
 

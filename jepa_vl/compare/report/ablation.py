@@ -6,7 +6,7 @@ from typing import Literal
 
 from jepa_vl.compare.report.document import Block, Cell, Table, Text, Tone
 from jepa_vl.compare.report.numbers import NONE, change, label, mean
-from jepa_vl.compare.summary import Estimate, MetricSummary, Summary, Verdict
+from jepa_vl.compare.statistics.summary import Estimate, MetricSummary, Summary, Verdict
 
 Agreement = Literal["agree", "disagree", "cannot be told", ""]
 TONES: dict[Agreement, Tone] = {"agree": "good", "disagree": "bad"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from jepa_vl.compare.report import paper_fig3
 from jepa_vl.compare.report.document import Figures, Panel
 from jepa_vl.compare.report.figures import Axes, Curve, panel, whole
-from jepa_vl.compare.summary import ArmSummary, Estimate, MetricSummary, Point, Summary
+from jepa_vl.compare.statistics.summary import ArmSummary, Estimate, MetricSummary, Point, Summary
 from jepa_vl.results.units import PRINTING
 
 AXES: Mapping[str, tuple[str, Callable[[Point], float]]] = {

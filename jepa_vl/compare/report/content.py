@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_vl.compare.crossing import first_reached
-from jepa_vl.compare.gather import Gathered
 from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.report import charts, resources, settings, tables, trends
 from jepa_vl.compare.report.ablation import ablation, has_paper
@@ -17,7 +15,9 @@ from jepa_vl.compare.report.examples import Frames, predictions
 from jepa_vl.compare.report.finding import finding
 from jepa_vl.compare.report.paper_fig3 import CURVES, SAMPLES
 from jepa_vl.compare.report.series_charts import along
-from jepa_vl.compare.summary import Summary
+from jepa_vl.compare.statistics.crossing import first_reached
+from jepa_vl.compare.statistics.gather import Gathered
+from jepa_vl.compare.statistics.summary import Summary
 
 METHOD = (
     "Differences are paired: seed by seed, because the order of the training data is the same for all arms, "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jepa_vl.compare.gather import Gathered, Run, examples_of
 from jepa_vl.compare.report.document import Block, Samples, Shown, Text
+from jepa_vl.compare.statistics.gather import Gathered, Run, examples_of
 
 EACH = 6  # samples of a task
 #: Sample set and sample ids → PNG files of each.

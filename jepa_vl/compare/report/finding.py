@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jepa_vl.compare.report import trends
 from jepa_vl.compare.report.document import Block, Items, Text
 from jepa_vl.compare.report.numbers import change, count, listed, mean, ratio
-from jepa_vl.compare.summary import ArmSummary, Estimate, MetricSummary, Summary, Verdict
+from jepa_vl.compare.statistics.summary import ArmSummary, Estimate, MetricSummary, Summary, Verdict
 from jepa_vl.results.units import difference, quantity
 
 MANY = 5  # arms with another to compare with; more are counted instead of told one by one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jepa_vl.compare.summary import ArmSummary, Efficiency, Estimate, MetricSummary, Summary
+from jepa_vl.compare.statistics.summary import ArmSummary, Efficiency, Estimate, MetricSummary, Summary
 from jepa_vl.results.units import PRINTING, difference, number
 
 NONE = "–"

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jepa_vl.compare.parts import build_parts
 from jepa_vl.compare.plan import Comparison
+from jepa_vl.compare.runs.parts import build_parts
 from jepa_vl.errors import UserError
 
 log = logging.getLogger(__name__)

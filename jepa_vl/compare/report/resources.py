@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jepa_vl.compare.report.document import Cell, Table, Tone
 from jepa_vl.compare.report.numbers import NONE, count, duration, label, short, times
-from jepa_vl.compare.summary import ArmSummary, Summary
+from jepa_vl.compare.statistics.summary import ArmSummary, Summary
 
 TARGET_ENCODER = ("text_encoder", "text_head")
 TABLES = ("token_embedding",)

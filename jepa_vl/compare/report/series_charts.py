@@ -8,7 +8,7 @@ from jepa_vl.compare.report.charts import chance, drawn, measured
 from jepa_vl.compare.report.document import Figures, Panel
 from jepa_vl.compare.report.figures import Axes, Curve, panel, whole
 from jepa_vl.compare.report.trends import step_names, steps_of
-from jepa_vl.compare.summary import MetricSummary, Summary
+from jepa_vl.compare.statistics.summary import MetricSummary, Summary
 
 CAPTION = (
     "At the full budget. Mean over seeds (thick), 95 % interval over seeds and test episodes (band), every "

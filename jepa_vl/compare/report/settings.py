@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jepa_vl.compare.control import ControlSheet, brief
-from jepa_vl.compare.cost_rows import CostRow, InferenceCosts
+from jepa_vl.compare.control.proof import ControlSheet, brief
+from jepa_vl.compare.costs.rows import CostRow, InferenceCosts
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.report.document import Block, Cell, Items, Table, Text, Tone
 from jepa_vl.compare.report.numbers import NONE, duration, short

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jepa_vl.compare.report.document import Cell, Table, Tone
 from jepa_vl.compare.report.numbers import NONE, change, count, heading, label, mean, needs, ratio
-from jepa_vl.compare.summary import ArmSummary, Efficiency, Estimate, MetricSummary, Summary
+from jepa_vl.compare.statistics.summary import ArmSummary, Efficiency, Estimate, MetricSummary, Summary
 from jepa_vl.results.units import number
 
 WIDE = 3  # arms that stand side by side

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from jepa_vl.compare.summary import Summary
+from jepa_vl.compare.statistics.summary import Summary
 
 
 def write_curves(summary: Summary, folder: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jepa_vl.compare.report.document import Block, Cell, Items, Table, Text, Tone
 from jepa_vl.compare.report.numbers import NONE, change, heading
-from jepa_vl.compare.summary import MetricSummary, Summary, Trend, Verdict
+from jepa_vl.compare.statistics.summary import MetricSummary, Summary, Trend, Verdict
 
 TONES: dict[Verdict | None, Tone] = {"better": "good", "worse": "bad"}
 WORDS: dict[Verdict | None, str] = {

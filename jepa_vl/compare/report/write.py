@@ -6,7 +6,6 @@ import functools
 import logging
 from pathlib import Path
 
-from jepa_vl.compare.gather import gather
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.report.content import content, figures_folder
 from jepa_vl.compare.report.document import Document, Figures
@@ -15,7 +14,8 @@ from jepa_vl.compare.report.html import html
 from jepa_vl.compare.report.markdown import markdown
 from jepa_vl.compare.report.pictures import frames_of
 from jepa_vl.compare.report.tensorboard import write_curves
-from jepa_vl.compare.statistics import summarise
+from jepa_vl.compare.statistics.gather import gather
+from jepa_vl.compare.statistics.summarise import summarise
 from jepa_vl.errors import UserError
 
 log = logging.getLogger(__name__)

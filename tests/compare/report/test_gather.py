@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from jepa_vl.compare.gather import DECODED, gather
 from jepa_vl.compare.plan import Metric
 from jepa_vl.compare.records import RunRecord
+from jepa_vl.compare.statistics.gather import DECODED, gather
 from jepa_vl.results import Results
 
 MakeUp = Callable[..., Any]
@@ -129,7 +129,7 @@ def test_mixed_hardware_is_seen(made_up: MakeUp) -> None:
 
 @pytest.mark.parametrize("broken", ["", "3"])
 def test_examples_that_cannot_be_read_are_none(made_up: MakeUp, broken: str) -> None:
-    from jepa_vl.compare.gather import examples_of
+    from jepa_vl.compare.statistics.gather import examples_of
 
     made = made_up(seeds=(1,), diverged=())
     folder = made.write()

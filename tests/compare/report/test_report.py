@@ -19,8 +19,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import jepa_vl.compare.report.write as writing
-from jepa_vl.compare.control import ControlSheet, Row
-from jepa_vl.compare.gather import gather
+from jepa_vl.compare.control.proof import ControlSheet, Row
 from jepa_vl.compare.plan import Arm
 from jepa_vl.compare.report import write_report
 from jepa_vl.compare.report.ablation import agreement
@@ -31,8 +30,9 @@ from jepa_vl.compare.report.numbers import duration, ratio, short
 from jepa_vl.compare.report.paper_fig3 import CURVES, SAMPLES
 from jepa_vl.compare.report.pictures import frames_of, strip
 from jepa_vl.compare.report.resources import sums
-from jepa_vl.compare.statistics import summarise
-from jepa_vl.compare.summary import Efficiency, Summary
+from jepa_vl.compare.statistics.gather import gather
+from jepa_vl.compare.statistics.summarise import summarise
+from jepa_vl.compare.statistics.summary import Efficiency, Summary
 from jepa_vl.errors import UserError
 
 pytest.importorskip("matplotlib")

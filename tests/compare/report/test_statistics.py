@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jepa_vl.compare.gaps import verdict
-from jepa_vl.compare.gather import DECODED, gather
-from jepa_vl.compare.statistics import summarise
-from jepa_vl.compare.summary import Summary
+from jepa_vl.compare.statistics.gaps import verdict
+from jepa_vl.compare.statistics.gather import DECODED, gather
+from jepa_vl.compare.statistics.summarise import summarise
+from jepa_vl.compare.statistics.summary import Summary
 from jepa_vl.results import Outcomes, Results
 
 MakeUp = Callable[..., Any]

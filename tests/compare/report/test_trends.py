@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from jepa_vl.compare.gather import gather
 from jepa_vl.compare.report.document import Text
 from jepa_vl.compare.report.finding import finding
 from jepa_vl.compare.report.series_charts import along
 from jepa_vl.compare.report.trends import table
-from jepa_vl.compare.statistics import summarise
-from jepa_vl.compare.summary import Estimate, Summary, Trend, Verdict
+from jepa_vl.compare.statistics.gather import gather
+from jepa_vl.compare.statistics.summarise import summarise
+from jepa_vl.compare.statistics.summary import Estimate, Summary, Trend, Verdict
 
 MakeUp = Callable[..., Any]
 METRIC = "VQA, accuracy"

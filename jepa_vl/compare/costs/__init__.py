@@ -1,0 +1,1 @@
+"""What training and inference of an arm cost: parameters, operations, memory and seconds."""
