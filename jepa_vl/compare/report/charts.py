@@ -123,10 +123,11 @@ def beside_paper(summary: Summary, kinds: Mapping[str, str]) -> Figures | None:
 def _figures(
     name: str, panels: Sequence[Axes], summary: Summary, caption: str, *, columns: int = 3
 ) -> Figures:
+    begun = summary.begun
     return Figures(
         name=f"curves-{name.lower()}",
         panels=[Panel(axes.title, panel(axes), _alt(axes)) for axes in panels],
-        legend=[(arm.about, place % 7) for place, arm in enumerate(summary.arms)],
+        legend=[(arm.about, place % 7) for place, arm in enumerate(summary.arms) if arm in begun],
         caption=caption,
         whole=whole(panels, columns=columns),
         columns=columns,

@@ -132,9 +132,13 @@ def _caveats(summary: Summary) -> list[Block]:
 
 
 def _notes(summary: Summary) -> Iterator[str]:
+    begun = [arm.name for arm in summary.begun]
+    absent = [arm.about for arm in summary.arms if arm.name not in begun]
+    if absent:
+        yield f"**No run of {listed(absent)} has begun.**"
     states: dict[tuple[str, str], list[int]] = {}
     for run in summary.runs:
-        if run.state != "finished":
+        if run.state != "finished" and run.arm in begun:
             states.setdefault((run.arm, run.state), []).append(run.seed)
     for (arm, state), seeds in states.items():
         verb = {"training": "still in training", "evaluating": "still evaluated"}.get(state, state)

@@ -61,7 +61,7 @@ def training(summary: Summary) -> Table:
     """Samples, operations, time and memory of a whole run of each arm."""
     reference = summary.arm(summary.reference)
     rows = []
-    for arm in summary.arms:
+    for arm in summary.begun:
         flops = arm.flops_per_sample * arm.samples
         rows.append(
             [

@@ -19,7 +19,7 @@ def at_full_budget(summary: Summary) -> Table:
         rows = [
             [heading(metric), *_long(summary, metric, arm, full)]
             for metric in summary.metrics
-            for arm in summary.arms
+            for arm in summary.begun
         ]
         return Table(["metric", "arm", "mean [95 %]", "difference", "seeds"], rows, words=2)
     others = _others(summary)
@@ -62,7 +62,7 @@ def at_every_budget(summary: Summary, metric: MetricSummary) -> Table:
         rows = [
             [_samples(summary, budget), *_long(summary, metric, arm, budget)]
             for budget in budgets
-            for arm in summary.arms
+            for arm in summary.begun
         ]
         return Table(
             ["samples", "arm", "mean [95 %]", "difference", "seeds"],

@@ -216,6 +216,12 @@ class Summary(_Record):
         """Return an arm by its name."""
         return next(arm for arm in self.arms if arm.name == name)
 
+    @property
+    def begun(self) -> list[ArmSummary]:
+        """Arms of which a run has begun; all of them where none has."""
+        there = {run.arm for run in self.runs if run.state != "missing"}
+        return [arm for arm in self.arms if arm.name in there] or self.arms
+
     def point(self, arm: str, budget: float) -> Point | None:
         """Return what an arm had cost at a budget."""
         return next((p for p in self.points if (p.arm, p.budget) == (arm, budget)), None)

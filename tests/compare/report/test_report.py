@@ -29,7 +29,8 @@ from jepa_vl.compare.report.finding import _efficiency, finding
 from jepa_vl.compare.report.numbers import duration, ratio, short
 from jepa_vl.compare.report.paper_fig3 import CURVES, SAMPLES
 from jepa_vl.compare.report.pictures import frames_of, strip
-from jepa_vl.compare.report.resources import sums
+from jepa_vl.compare.report.resources import sums, training
+from jepa_vl.compare.report.tables import at_every_budget, at_full_budget
 from jepa_vl.compare.statistics.gather import gather
 from jepa_vl.compare.statistics.summarise import summarise
 from jepa_vl.compare.statistics.summary import Efficiency, Summary
@@ -230,6 +231,23 @@ def test_runs_that_are_not_there_and_few_seeds_and_mixed_machines_are_said(made_
     assert "1 of 3 runs of VL-JEPA: missing** (seed 3)" in told
     assert "Fewer than 3 paired seeds" in told
     assert "Mixed hardware" in told
+
+
+def test_an_arm_that_has_not_begun_is_named_once_and_has_no_row_in_a_table_of_many(made_up: MakeUp) -> None:
+    made = made_up(seeds=(1, 2, 3))
+    two = made.comparison(seeds=(1, 2, 3))
+    (jepa, token), more = (
+        two.arms,
+        [replace(two.arms[0], name=f"later-{i}", about=f"later {i}") for i in (1, 2)],
+    )
+    summary = summarise(gather(replace(two, arms=(jepa, token, *more)), made.write()))
+    told = " ".join(words(summary))
+    assert "**No run of later 1 and later 2 has begun.**" in told
+    assert "missing" not in told
+    for table in (at_full_budget(summary), at_every_budget(summary, summary.metrics[0]), training(summary)):
+        text = str(table.rows)
+        assert jepa.about in text
+        assert "later" not in text
 
 
 def test_a_report_of_nothing_says_so(made_up: MakeUp) -> None:
