@@ -129,9 +129,7 @@ def in_fresh_process(side: str, name: str, batch: int, width: int, device: str) 
     """Return `peak`, measured where nothing else has been; a GPU's allocator can tell in this one."""
     if device == "cuda":
         return peak(side, name, batch, width, device)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__"])  # all imports, and nothing that was measured
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(peak, side, name, batch, width, device).result()
 
 
