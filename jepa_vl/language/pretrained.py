@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
+from jepa_vl.errors import RecipeError
 from jepa_vl.known_models import known_config, known_tokenizer
 from jepa_vl.weights import load_hf, shapes_alone
 
 
-def load_model(name: str, auto_class: Any, *, pretrained: bool = True) -> Any:
-    """Build a Hugging Face model in float32.
+def load_model(name: str, auto_class: Any, *, pretrained: bool = True, dropout: float | None = None) -> Any:
+    """Build a Hugging Face model in float32, in training mode: ``from_pretrained`` leaves it in eval mode,
+    and Lightning begins to train in the mode that it finds.
 
     Under ``with torch.device("meta")`` no weight is read and the shapes come from the configuration, so
     that the largest models can be counted on any machine.
@@ -21,14 +23,18 @@ def load_model(name: str, auto_class: Any, *, pretrained: bool = True) -> Any:
         name: Hub name, local folder, or name registered in group ``weights``.
         auto_class: ``AutoModel`` or ``AutoModelForCausalLM``.
         pretrained: Whether to read the weights; else the model starts at random.
+        dropout: For every dropout of the model, of its attention too; ``None`` leaves its own.
 
     Raises:
-        RecipeError: There is no such model.
+        RecipeError: There is no such model, or it has no dropout to set.
         UserError: The model is there and cannot be loaded.
     """
+    config = load_config(name)
+    if dropout is not None:
+        _set_dropout(config, dropout, name)
     if pretrained and not shapes_alone():
-        return load_hf(auto_class.from_pretrained, name, dtype=torch.float32)
-    return auto_class.from_config(load_config(name), dtype=torch.float32)
+        return load_hf(auto_class.from_pretrained, name, config=config, dtype=torch.float32).train()
+    return auto_class.from_config(config, dtype=torch.float32).train()
 
 
 def load_config(name: str) -> Any:
@@ -41,3 +47,18 @@ def load_tokenizer(name: str) -> Any:
     """Load the tokenizer of a model, named as in `load_model`; for shapes alone, one that reads nothing."""
     known = known_tokenizer(name) if shapes_alone() else None
     return load_hf(AutoTokenizer.from_pretrained, name) if known is None else known
+
+
+def _set_dropout(config: Any, dropout: float, name: str) -> None:
+    if not 0 <= dropout < 1:
+        raise RecipeError(f"the dropout of '{name}' must be at least 0 and below 1; found {dropout}")
+    text = config.get_text_config()  # the part that reads text, where a model has others beside it
+    keys = [
+        key
+        for key, value in vars(text).items()
+        if ("dropout" in key or key.endswith("_pdrop")) and isinstance(value, int | float)
+    ]
+    if dropout and not keys:
+        raise RecipeError(f"'{name}' has no dropout that could be {dropout}; leave the key out, or give 0")
+    for key in keys:
+        setattr(text, key, dropout)

@@ -36,6 +36,8 @@ class HFText(TextEncoder):
         lr_multiplier: Learning rate of the backbone relative to the optimizer's; the head has the full one.
         max_length: Longest text in tokens, at most what the model reads; the rest is cut off and counted.
         prompt: Put before each text, for models that were trained with one.
+        dropout: Of the backbone while it is trained, its attention included. With 0, as in the paper's Gemma,
+            a text is the same target each time it is seen; ``None`` leaves the model's own (.1 in BERT).
     """
 
     def __init__(
@@ -48,13 +50,14 @@ class HFText(TextEncoder):
         lr_multiplier: float = 0.05,
         max_length: int = 512,
         prompt: str = "",
+        dropout: float | None = 0.0,
     ) -> None:
         super().__init__()
         self.model_name = model
         self.pooling = pooling
         self.head_kind = head
         self.lr_multiplier = lr_multiplier
-        self.backbone = _text_tower(load_model(model, AutoModel))
+        self.backbone = _text_tower(load_model(model, AutoModel, dropout=dropout))
         self.dim = int(self.backbone.config.hidden_size)
         tokenizer = load_tokenizer(model)
         self.tokenizer = TextTokenizer(
