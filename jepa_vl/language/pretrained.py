@@ -13,8 +13,7 @@ from jepa_vl.weights import load_hf, shapes_alone
 
 
 def load_model(name: str, auto_class: Any, *, pretrained: bool = True, dropout: float | None = None) -> Any:
-    """Build a Hugging Face model in float32, in training mode: ``from_pretrained`` leaves it in eval mode,
-    and Lightning begins to train in the mode that it finds.
+    """Build a Hugging Face model in float32.
 
     Under ``with torch.device("meta")`` no weight is read and the shapes come from the configuration, so
     that the largest models can be counted on any machine.
@@ -33,8 +32,8 @@ def load_model(name: str, auto_class: Any, *, pretrained: bool = True, dropout: 
     if dropout is not None:
         _set_dropout(config, dropout, name)
     if pretrained and not shapes_alone():
-        return load_hf(auto_class.from_pretrained, name, config=config, dtype=torch.float32).train()
-    return auto_class.from_config(config, dtype=torch.float32).train()
+        return load_hf(auto_class.from_pretrained, name, config=config, dtype=torch.float32)
+    return auto_class.from_config(config, dtype=torch.float32)
 
 
 def load_config(name: str) -> Any:

@@ -132,6 +132,7 @@ class TokenObjective(TrainedObjective):
         Raises:
             RecipeError: The training data have changed since.
         """
+        super().on_fit_start()
         lacking = self.language_model.unsayable(self._training_texts())
         if lacking:
             raise RecipeError(

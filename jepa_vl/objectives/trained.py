@@ -63,6 +63,12 @@ class TrainedObjective(Objective):
                 )
             shard_parts(self, self.device_mesh["data_parallel"])
 
+    def on_fit_start(self) -> None:
+        """Set training mode in all but what is frozen: what a library has pretrained comes in eval mode, and
+        Lightning keeps the mode that it finds.
+        """
+        self.train()
+
     def configure_optimizers(self) -> Any:
         """AdamW over everything that is not frozen, with a schedule stepped after every step."""
         total = self.trainer.estimated_stepping_batches

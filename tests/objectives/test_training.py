@@ -117,3 +117,17 @@ def test_predict_says_what_the_objective_can(jepa, any_token, batch_of):
         assert [row["id"] for row in rows] == ["0", "1", "2", "3"]
         assert rows[0]["embedding"].shape == (16,)
         assert set(any_token.eval().predict_step(batch_of(any_token))[0]) == {"id", "text"}
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_what_is_trained_is_in_training_mode_and_what_is_frozen_is_not(every, batch_of, fit, frozen):
+    """A pretrained part comes in eval mode, and Lightning trains in the mode that it finds."""
+    objective = every(frozen=frozen).eval()
+    fit(objective, batch_of, steps=1)
+    for name, part in objective.named_modules():
+        own = [parameter.requires_grad for parameter in part.parameters()]
+        assert part.training or not own or not all(own), f"{name} is trained in eval mode"
+        for one in getattr(part, "_frozen_parts", []):
+            assert not one.training, f"a part of {name} is frozen and in training mode"
+    text_encoder = getattr(objective, "text_encoder", None)
+    assert text_encoder is None or text_encoder.backbone.training != frozen

@@ -208,7 +208,7 @@ def test_a_trained_text_is_the_same_target_each_time_without_dropout(tiny_bert, 
     model.config.hidden_dropout_prob = 0.1  # its own
     model.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(tmp_path)
-    encoder = built(str(tmp_path), dropout=dropout)  # in the mode in which Lightning finds and leaves it
+    encoder = built(str(tmp_path), dropout=dropout).train()
     tokens = encoder.tokenizer(TEXTS)
     assert torch.allclose(encoder(tokens), encoder(tokens)) == same
 
