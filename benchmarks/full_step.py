@@ -35,10 +35,10 @@ from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.planning.cards import Card
 from jepa_vl.planning.model import Lengths
 from jepa_vl.planning.plan import Plan, make_plan
+from jepa_vl.pretrained.weights import random_weights
 from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
 from jepa_vl.sample import Batch, Sample, TextTokens
-from jepa_vl.weights import random_weights
 
 STEPS = 8
 SIDE = {"cuda": 8192, "cpu": 512}  # of the matrices that are multiplied

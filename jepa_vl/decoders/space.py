@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from jepa_vl.checkpoint import load_objective
 from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.base import EMBED
-from jepa_vl.weights import shapes_alone
+from jepa_vl.pretrained.weights import shapes_alone
 
 MOST = 500_000  # texts remembered
 #: Parts of an objective that have no say in where its texts lie.

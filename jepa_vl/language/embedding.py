@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from jepa_vl.language.pretrained import load_model
+from jepa_vl.pretrained.models import load_model
 
 
 class TokenEmbedding(nn.Module):

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from jepa_vl.language.base import Head, LanguageModel
 from jepa_vl.language.blocks import attending, positions
 from jepa_vl.language.hf_cache import cache_argument, cache_of
-from jepa_vl.language.pretrained import load_model, load_tokenizer
 from jepa_vl.language.transformer_lm import end_token
+from jepa_vl.pretrained.models import load_model, load_tokenizer
 from jepa_vl.text.tokenizer import TextTokenizer
 
 

@@ -12,7 +12,7 @@ from jepa_vl.language.base import Head, LanguageModel
 from jepa_vl.language.blocks import KVCache, TransformerStack, check_heads
 from jepa_vl.language.data_vocabulary import DataVocabulary
 from jepa_vl.language.embedding import TokenEmbedding
-from jepa_vl.language.pretrained import load_tokenizer
+from jepa_vl.pretrained.models import load_tokenizer
 from jepa_vl.text.tokenizer import TextTokenizer
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from jepa_vl.objectives.answer_likelihood import answer_likelihoods
 from jepa_vl.objectives.base import GENERATE, SCORE
 from jepa_vl.objectives.prompting import Prompter
 from jepa_vl.objectives.system import System
+from jepa_vl.pretrained.weights import load_hf
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.vision.base import ResizeMode
 from jepa_vl.vision.raw_frames import RawFrames
-from jepa_vl.weights import load_hf
 
 
 class GenerativeSystem(System):

@@ -15,9 +15,9 @@ from transformers import AutoVideoProcessor, VJEPA2ForVideoClassification
 from jepa_vl.errors import RecipeError, UserError, nearest
 from jepa_vl.objectives.base import SCORE
 from jepa_vl.objectives.system import System
+from jepa_vl.pretrained.weights import load_hf
 from jepa_vl.sample import Batch
 from jepa_vl.vision.hf_vision import HFVision
-from jepa_vl.weights import load_hf
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from transformers import AutoModel
 
 from jepa_vl.errors import RecipeError
 from jepa_vl.language.blocks import positions
-from jepa_vl.language.pretrained import load_model, load_tokenizer
 from jepa_vl.predictors.base import Predictor
 from jepa_vl.predictors.projection import VisualProjection
+from jepa_vl.pretrained.models import load_model, load_tokenizer
 from jepa_vl.sample import TextTokens
 from jepa_vl.text.pooling import masked_mean
 from jepa_vl.text.tokenizer import TextTokenizer

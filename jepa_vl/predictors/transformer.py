@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from jepa_vl.language.blocks import TransformerStack, check_heads
 from jepa_vl.language.embedding import TokenEmbedding
-from jepa_vl.language.pretrained import load_tokenizer
 from jepa_vl.predictors.base import Predictor
 from jepa_vl.predictors.projection import VisualProjection
+from jepa_vl.pretrained.models import load_tokenizer
 from jepa_vl.sample import TextTokens
 from jepa_vl.text.pooling import masked_mean
 from jepa_vl.text.tokenizer import TextTokenizer

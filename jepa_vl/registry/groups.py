@@ -185,7 +185,7 @@ GROUPS: dict[str, Group] = {
             },
         ),
         # not a class: a function that returns the folder of a Hugging Face model on this machine
-        Group("weights", (), "jepa_vl.weights:WeightsSource"),
+        Group("weights", (), "jepa_vl.pretrained.weights:WeightsSource"),
     )
 }
 

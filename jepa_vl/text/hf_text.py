@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from transformers import AutoModel
 
 from jepa_vl.errors import RecipeError
-from jepa_vl.language.pretrained import load_model, load_tokenizer
+from jepa_vl.pretrained.models import load_model, load_tokenizer
 from jepa_vl.sample import TextTokens
 from jepa_vl.text.base import TextEncoder
 from jepa_vl.text.distinct import distinct_rows

@@ -12,12 +12,12 @@ from transformers.image_processing_base import ImageProcessingMixin
 from transformers.video_processing_utils import BaseVideoProcessor
 
 from jepa_vl.errors import RecipeError, UserError
-from jepa_vl.known_models import known_config
-from jepa_vl.language.pretrained import load_config
+from jepa_vl.pretrained.known import known_config
+from jepa_vl.pretrained.models import load_config
+from jepa_vl.pretrained.weights import load_hf, resolve_model, shapes_alone
 from jepa_vl.vision.base import Preprocessing, VisionEncoder
 from jepa_vl.vision.fingerprint import fingerprint
 from jepa_vl.vision.frames import normalised
-from jepa_vl.weights import load_hf, resolve_model, shapes_alone
 
 #: Model type in the config → the class that reads the tower out of its checkpoint.
 _LOADERS: dict[str, Any] = {

@@ -2,19 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import (
-    AutoModel,
-    AutoTokenizer,
-    GPT2Config,
-    MambaConfig,
-    RobertaConfig,
-    RobertaModel,
-    T5Config,
-    T5EncoderModel,
-)
+from transformers import AutoModel, AutoTokenizer, RobertaConfig, RobertaModel, T5Config, T5EncoderModel
 
 from jepa_vl.errors import RecipeError
-from jepa_vl.language.pretrained import load_model
 from jepa_vl.objectives.layers import checkpoint_layers
 from jepa_vl.text.hf_text import HFText
 
@@ -211,31 +201,6 @@ def test_a_trained_text_is_the_same_target_each_time_without_dropout(tiny_bert, 
     encoder = built(str(tmp_path), dropout=dropout).train()
     tokens = encoder.tokenizer(TEXTS)
     assert torch.allclose(encoder(tokens), encoder(tokens)) == same
-
-
-@pytest.mark.parametrize(
-    ("config", "keys"),
-    [
-        (RobertaConfig, {"hidden_dropout_prob", "attention_probs_dropout_prob"}),
-        (T5Config, {"dropout_rate"}),
-        (GPT2Config, {"resid_pdrop", "embd_pdrop", "attn_pdrop"}),
-    ],
-)
-def test_dropout_is_set_whatever_the_model_calls_it(tmp_path, config, keys):
-    config().save_pretrained(tmp_path)
-    with torch.device("meta"):
-        backbone = load_model(str(tmp_path), AutoModel, dropout=0.25)
-    assert {key for key in keys if getattr(backbone.config, key) == 0.25} == keys
-    rates = {part.p for part in backbone.modules() if isinstance(part, torch.nn.Dropout)}
-    assert rates == {0.25}
-
-
-def test_the_dropout_of_a_model_that_has_none_cannot_be_set(tmp_path):
-    MambaConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, state_size=2).save_pretrained(tmp_path)
-    with torch.device("meta"):
-        load_model(str(tmp_path), AutoModel, dropout=0.0)
-        with pytest.raises(RecipeError, match=r"has no dropout that could be 0\.1"):
-            load_model(str(tmp_path), AutoModel, dropout=0.1)
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])

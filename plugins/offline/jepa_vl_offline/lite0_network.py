@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from jepa_vl.weights import shapes_alone
+from jepa_vl.pretrained.weights import shapes_alone
 from jepa_vl_offline.converted import converted
 from jepa_vl_offline.wheels import Wheel
 

@@ -15,7 +15,7 @@ from jepa_vl_offline.wheels import Wheel
 from safetensors import safe_open
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-from jepa_vl.weights import load_hf, resolve_model
+from jepa_vl.pretrained.weights import load_hf, resolve_model
 
 
 def needs(wheel: Wheel) -> None:

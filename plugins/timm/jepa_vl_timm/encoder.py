@@ -11,11 +11,11 @@ from timm.data import resolve_model_data_config
 from torch import Tensor
 
 from jepa_vl.errors import RecipeError, UserError, did_you_mean
+from jepa_vl.pretrained.weights import shapes_alone
 from jepa_vl.registry import register
 from jepa_vl.vision.base import Preprocessing, VisionEncoder
 from jepa_vl.vision.fingerprint import fingerprint
 from jepa_vl.vision.frames import normalised
-from jepa_vl.weights import shapes_alone
 
 
 @register("vision", "timm")

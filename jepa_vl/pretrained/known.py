@@ -46,6 +46,6 @@ def known_tokenizer(name: str) -> UnreadTokenizer | None:
 
 @cache
 def _known() -> dict[str, dict[str, Any]]:
-    text = files("jepa_vl").joinpath("known_models.json").read_text(encoding="utf-8")
+    text = files("jepa_vl.pretrained").joinpath("known.json").read_text(encoding="utf-8")
     found: dict[str, dict[str, Any]] = json.loads(text)
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jepa_vl.known_models import known_config, known_tokenizer
 from jepa_vl.language.hf_causal import HFCausalLM
+from jepa_vl.pretrained.known import known_config, known_tokenizer
 from jepa_vl.text.hf_text import HFText
 from jepa_vl.vision.hf_vision import HFVision
 
@@ -40,7 +40,7 @@ def test_real_weights_are_asked_of_the_hub_and_never_made_up(monkeypatch: pytest
     from transformers import AutoTokenizer
 
     from jepa_vl.errors import UserError
-    from jepa_vl.language.pretrained import load_tokenizer
+    from jepa_vl.pretrained.models import load_tokenizer
 
     def gated(*_: object, **__: object) -> None:
         raise OSError("access to the model is restricted")

@@ -8,8 +8,8 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from jepa_vl.errors import RecipeError
-from jepa_vl.known_models import known_config, known_tokenizer
-from jepa_vl.weights import load_hf, shapes_alone
+from jepa_vl.pretrained.known import known_config, known_tokenizer
+from jepa_vl.pretrained.weights import load_hf, shapes_alone
 
 
 def load_model(name: str, auto_class: Any, *, pretrained: bool = True, dropout: float | None = None) -> Any:

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel
 
 from jepa_vl import registry
 from jepa_vl.errors import RecipeError, UserError
-from jepa_vl.weights import load_hf, resolve_model
+from jepa_vl.pretrained.weights import load_hf, resolve_model
 
 
 @pytest.fixture
