@@ -43,12 +43,12 @@ def agreement(summary: Summary, arm: str, metric: MetricSummary) -> Agreement:
 
 
 def ablation(summary: Summary) -> list[Block]:
-    """Return a table for each metric, and how often the signs agree."""
+    """Return how often the signs agree, and a table for each metric."""
     blocks: list[Block] = []
     told: list[Agreement] = []
     for metric in summary.metrics:
         rows: list[list[str | Cell]] = []
-        for arm in summary.arms:
+        for arm in summary.begun:
             own = summary.mean(arm.name, metric.name, summary.budgets[-1])
             gap = summary.difference(arm.name, metric.name, summary.budgets[-1])
             theirs = paper_change(summary, arm.name, metric.name)

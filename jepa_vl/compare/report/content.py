@@ -10,6 +10,7 @@ import numpy as np
 from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.report import charts, resources, settings, tables, trends
 from jepa_vl.compare.report.ablation import ablation, has_paper
+from jepa_vl.compare.report.changes import changes
 from jepa_vl.compare.report.document import Block, Document, Section, Text
 from jepa_vl.compare.report.examples import Frames, predictions
 from jepa_vl.compare.report.finding import finding
@@ -47,7 +48,7 @@ def content(gathered: Gathered, summary: Summary, *, figures: bool, frames: Fram
         Section("", finding(summary)),
         Section("At the full budget", [tables.at_full_budget(summary), Text(METHOD, dim=True)]),
         Section("Along a series", [*(along(summary) if figures else []), *trends.table(summary)]),
-        Section("Against the paper, row by row", ablation(summary) if has_paper(summary) else []),
+        Section("Against the paper, row by row", _against_paper(summary, figures=figures)),
         Section("What was held equal", settings.control(plan, folder)),
         Section("Curves", _curves(summary) if figures else []),
         Section(
@@ -82,6 +83,13 @@ def _present(*blocks: Block | None) -> list[Block]:
 
 def _curves(summary: Summary) -> list[Block]:
     return _present(*(charts.curves(summary, axis) for axis in charts.AXES))
+
+
+def _against_paper(summary: Summary, *, figures: bool) -> list[Block]:
+    if not has_paper(summary):
+        return []
+    words, *tables = ablation(summary)
+    return _present(words, changes(summary) if figures else None, *tables)
 
 
 def _efficiency(summary: Summary) -> list[Block]:

@@ -72,19 +72,16 @@ def require_matplotlib() -> None:
 
 def panel(axes: Axes) -> str:
     """Return one panel as SVG without a title, whose colours are those of the page that it stands in."""
-    figure = _figure(SIZE)
+    figure = blank(SIZE)
     _draw(figure.subplots(), axes, titled=False)
-    svg = _svg(figure, transparent=True)
-    for place, colour in enumerate(COLOURS):
-        svg = svg.replace(colour, f"var(--c{place})")
-    return svg.replace(INK, "currentColor")
+    return for_page(figure)
 
 
 def whole(panels: Sequence[Axes], *, columns: int = 3) -> str:
     """Return all panels and a legend as the SVG of a file."""
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure = _figure((SIZE[0] * columns, (SIZE[1] + 0.25) * rows + 0.35))
+    figure = blank((SIZE[0] * columns, (SIZE[1] + 0.25) * rows + 0.35))
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for place, axes in zip(grid, panels, strict=False):
         _draw(place, axes, titled=True)
@@ -98,13 +95,27 @@ def whole(panels: Sequence[Axes], *, columns: int = 3) -> str:
     figure.legend(
         list(named.values()), list(named), loc="outside upper left", ncols=4, frameon=False, fontsize=9
     )
-    return _svg(figure, transparent=False)
+    return for_file(figure)
 
 
-def _figure(size: tuple[float, float]) -> Any:
+def blank(size: tuple[float, float]) -> Any:
+    """Return a figure of so many inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, layout="constrained")
+
+
+def for_page(figure: Any) -> str:
+    """Return a figure as SVG whose colours are those of the page that it stands in."""
+    svg = _svg(figure, transparent=True)
+    for place, colour in enumerate(COLOURS):
+        svg = svg.replace(colour, f"var(--c{place})")
+    return svg.replace(INK, "currentColor")
+
+
+def for_file(figure: Any) -> str:
+    """Return a figure as the SVG of a file."""
+    return _svg(figure, transparent=False)
 
 
 def _draw(axes: Any, content: Axes, *, titled: bool) -> None:

@@ -117,13 +117,18 @@ def _counted(summary: Summary, others: list[ArmSummary]) -> Iterator[str]:
             if not told:  # no seed that both have, as long as runs are missing
                 continue
             own = summary.mean(reference.name, metric.name, summary.budgets[-1])
-            parts.append(
-                f"**{metric.name}** ({mean(own, metric)}): of {len(told)} others, "
-                f"{told.count('better')} are better, {told.count('worse')} worse, and of "
-                f"{told.count('cannot be told')} no difference can be told"
-            )
+            parts.append(f"**{metric.name}** ({mean(own, metric)}): of {len(told)} others {_shares(told)}")
         if parts:
             yield f"Against {reference.about}: " + "; ".join(parts) + "."
+
+
+def _shares(told: list[Verdict | None]) -> str:
+    """``2 are better, 1 is worse and of 3 no difference can be told``, without what none is."""
+    better, worse, open_ = (told.count(verdict) for verdict in ("better", "worse", "cannot be told"))
+    said = [
+        f"{n} {'is' if n == 1 else 'are'} {word}" for n, word in ((better, "better"), (worse, "worse")) if n
+    ]
+    return listed([*said, *([f"of {open_} no difference can be told"] if open_ else [])])
 
 
 def _caveats(summary: Summary) -> list[Block]:

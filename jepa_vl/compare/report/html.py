@@ -102,7 +102,7 @@ def _figures(figures: Figures) -> str:
     )
     panels = "\n".join(
         f'<div class="panel" role="img" aria-label="{escape(panel.alt)}">'
-        f"<h4>{escape(panel.title)}</h4>{panel.svg}</div>"
+        f"{f'<h4>{escape(panel.title)}</h4>' if panel.title else ''}{panel.svg}</div>"
         for panel in figures.panels
     )
     return (

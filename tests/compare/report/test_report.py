@@ -282,6 +282,13 @@ def test_an_ablation_says_whether_the_signs_agree(made_up: MakeUp) -> None:
     assert "Against the paper, row by row" in text
     assert "1 disagree" in text
     assert ">Curves</h2>" not in text  # one budget makes none
+    drawn = (folder / "figures" / "changes.svg").read_text()
+    gaps = {gap.metric: gap.value for gap in summary.differences}
+    assert len(found.keys() & gaps.keys()) >= 3
+    for metric in summary.metrics:
+        assert metric.name in drawn
+    for name in found.keys() & gaps.keys():
+        assert f"{name}: VL-JEPA {100 * gaps[name]:+.1f}" in text  # for those who cannot see it
 
 
 def test_many_arms_are_counted_not_told_one_by_one(made_up: MakeUp) -> None:

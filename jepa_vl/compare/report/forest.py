@@ -1,0 +1,127 @@
+"""Changes as a forest plot: a row for each arm, a column for each metric, the paper's change beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jepa_vl.compare.report.figures import COLOURS, INK, blank, for_file, for_page
+
+OURS, PAPER = 0, 1  # places of their colours
+ROW, COLUMN, LABELS, FRAME = 0.26, 2.3, 3.4, 0.9  # inches
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an arm changes, in the unit that is printed.
+
+    Attributes:
+        value: Ours; None where it is not known.
+        low: Lower end of its interval; None where there is none.
+        high: Upper end.
+        seeds: Ours, seed by seed.
+        told: Whether the interval leaves out 0.
+        paper: The paper's; None where it has none.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    seeds: Sequence[float] = ()
+    told: bool = False
+    paper: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric.
+
+    Attributes:
+        title: Above it.
+        unit: Below it.
+        changes: One for each row of the figure.
+    """
+
+    title: str
+    unit: str
+    changes: Sequence[Change]
+
+
+def panel(rows: Sequence[str], columns: Sequence[Column]) -> str:
+    """Return the plot as SVG whose colours are those of the page that it stands in."""
+    return for_page(_drawn(rows, columns))
+
+
+def whole(rows: Sequence[str], columns: Sequence[Column], legend: Sequence[str]) -> str:
+    """Return the plot and its legend, the words for ours and for the paper's, as the SVG of a file."""
+    figure = _drawn(rows, columns)
+    marks = [
+        figure.axes[0].plot([], [], color=COLOURS[place], marker=marker, linestyle="none")[0]
+        for place, marker in ((OURS, "o"), (PAPER, "D"))
+    ]
+    figure.legend(marks, legend, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
+    return for_file(figure)
+
+
+def _drawn(rows: Sequence[str], columns: Sequence[Column]) -> Any:
+    figure = blank((LABELS + COLUMN * len(columns), FRAME + ROW * len(rows)))
+    for axes, column in zip(
+        figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True
+    ):
+        _draw(axes, column)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.tick_params(axis="y", length=0, labelsize=8.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # shared by all
+    return figure
+
+
+def _draw(axes: Any, column: Column) -> None:
+    axes.axvline(0, color=COLOURS[-1], linewidth=0.8)
+    for row, change in enumerate(column.changes):
+        if change.paper is not None:
+            axes.plot(
+                change.paper,
+                row,
+                color=COLOURS[PAPER],
+                marker="D",
+                markersize=4.5,
+                linestyle="none",
+                zorder=3,
+            )
+        if change.value is None:
+            continue
+        axes.plot(
+            change.seeds,
+            [row] * len(change.seeds),
+            color=COLOURS[OURS],
+            marker="|",
+            markersize=6,
+            alpha=0.45,
+            linestyle="none",
+        )
+        if change.low is not None and change.high is not None:
+            axes.plot(
+                [change.low, change.high],
+                [row, row],
+                color=COLOURS[OURS],
+                linewidth=1.7,
+                solid_capstyle="butt",
+            )
+        fill = COLOURS[OURS] if change.told else "none"
+        axes.plot(
+            change.value,
+            row,
+            color=COLOURS[OURS],
+            marker="o",
+            markersize=5.5,
+            markerfacecolor=fill,
+            linestyle="none",
+            zorder=4,
+        )
+    axes.set_title(column.title, fontsize=9.5, color=INK, loc="left")
+    axes.set_xlabel(column.unit, fontsize=9, color=INK)
+    axes.grid(axis="x", alpha=0.25, color="#888888", linewidth=0.6)
+    axes.tick_params(labelsize=8, colors=INK, length=3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(INK)
