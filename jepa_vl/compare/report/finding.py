@@ -123,12 +123,16 @@ def _counted(summary: Summary, others: list[ArmSummary]) -> Iterator[str]:
 
 
 def _shares(told: list[Verdict | None]) -> str:
-    """``2 are better, 1 is worse and of 3 no difference can be told``, without what none is."""
-    better, worse, open_ = (told.count(verdict) for verdict in ("better", "worse", "cannot be told"))
-    said = [
-        f"{n} {'is' if n == 1 else 'are'} {word}" for n, word in ((better, "better"), (worse, "worse")) if n
-    ]
-    return listed([*said, *([f"of {open_} no difference can be told"] if open_ else [])])
+    """``2 are better, 1 is worse and 3 cannot be told apart``, without what none is."""
+    counts = {verdict: told.count(verdict) for verdict in ("better", "worse", "cannot be told")}
+    words = {"cannot be told": "cannot be told apart"}
+    return listed(
+        [
+            f"{n} {words.get(verdict) or ('is ' if n == 1 else 'are ') + verdict}"
+            for verdict, n in counts.items()
+            if n
+        ]
+    )
 
 
 def _caveats(summary: Summary) -> list[Block]:
