@@ -33,7 +33,9 @@ def finding(summary: Summary) -> list[Block]:
 def _setting(summary: Summary) -> str:
     seeds = sorted({len(d.values) for d in summary.differences if d.budget == summary.budgets[-1]})
     number = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}" if seeds else "no"
-    samples = sorted({count(arm.samples) for arm in summary.arms if arm.samples})
+    # those at which it was measured: runs of another recipe may be longer than this one's full budget
+    points = (summary.point(arm.name, summary.budgets[-1]) for arm in summary.arms)
+    samples = sorted({count(point.samples) for point in points if point is not None})
     pairs = f"{number} paired seed{'' if number == '1' else 's'}"
     return f"At the full budget ({' or '.join(samples)} training samples, {pairs}):"
 

@@ -193,6 +193,15 @@ def test_where_the_reference_wins_is_said_first(made_up: MakeUp) -> None:
     assert "**VL-JEPA is ahead of token-generative twin** on retrieval" in told[1]
 
 
+def test_the_samples_told_are_those_at_which_it_was_measured(made_up: MakeUp) -> None:
+    made = made_up(diverged=(), budgets=(0.1,))  # of runs that are ten times as long
+    summary = summarise(gather(made.comparison(), made.write()))
+    point = summary.point("jepa", 0.1)
+    assert point is not None
+    assert summary.arm("jepa").samples == pytest.approx(10 * point.samples)
+    assert f"({point.samples:,.0f} training samples" in words(summary)[0]
+
+
 def test_who_takes_fewer_samples_is_named(made_up: MakeUp) -> None:
     made = made_up(diverged=())
     summary = summarise(gather(made.comparison(), made.write()))
