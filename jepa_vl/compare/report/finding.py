@@ -126,15 +126,17 @@ def _counted(summary: Summary, others: list[ArmSummary]) -> Iterator[str]:
 
 def _shares(told: list[Verdict | None]) -> str:
     """``2 are better, 1 is worse and 3 cannot be told apart``, without what none is."""
-    counts = {verdict: told.count(verdict) for verdict in ("better", "worse", "cannot be told")}
-    words = {"cannot be told": "cannot be told apart"}
-    return listed(
-        [
-            f"{n} {words.get(verdict) or ('is ' if n == 1 else 'are ') + verdict}"
-            for verdict, n in counts.items()
-            if n
-        ]
-    )
+    better, worse, open_ = (told.count(verdict) for verdict in ("better", "worse", "cannot be told"))
+    said = [
+        (better, f"{_is(better)} better"),
+        (worse, f"{_is(worse)} worse"),
+        (open_, "cannot be told apart"),
+    ]
+    return listed([f"{n} {words}" for n, words in said if n])
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _caveats(summary: Summary) -> list[Block]:

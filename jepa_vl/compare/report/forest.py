@@ -66,59 +66,28 @@ def whole(rows: Sequence[str], columns: Sequence[Column], legend: Sequence[str])
 
 def _drawn(rows: Sequence[str], columns: Sequence[Column]) -> Any:
     figure = blank((LABELS + COLUMN * len(columns), FRAME + ROW * len(rows)))
-    for axes, column in zip(
-        figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True
-    ):
+    figure.subplots(1, len(columns), sharey=True)
+    for axes, column in zip(figure.axes, columns, strict=True):
         _draw(axes, column)
         axes.set_yticks(range(len(rows)), rows)
         axes.tick_params(axis="y", length=0, labelsize=8.5)
-    axes.set_ylim(len(rows) - 0.5, -0.5)  # shared by all
+    figure.axes[0].set_ylim(len(rows) - 0.5, -0.5)  # shared by all
     return figure
 
 
 def _draw(axes: Any, column: Column) -> None:
     axes.axvline(0, color=COLOURS[-1], linewidth=0.8)
+    ours, papers = ({"color": COLOURS[place], "linestyle": "none"} for place in (OURS, PAPER))
     for row, change in enumerate(column.changes):
         if change.paper is not None:
-            axes.plot(
-                change.paper,
-                row,
-                color=COLOURS[PAPER],
-                marker="D",
-                markersize=4.5,
-                linestyle="none",
-                zorder=3,
-            )
+            axes.plot(change.paper, row, marker="D", markersize=4.5, zorder=3, **papers)
         if change.value is None:
             continue
-        axes.plot(
-            change.seeds,
-            [row] * len(change.seeds),
-            color=COLOURS[OURS],
-            marker="|",
-            markersize=6,
-            alpha=0.45,
-            linestyle="none",
-        )
+        axes.plot(change.seeds, [row] * len(change.seeds), marker="|", markersize=6, alpha=0.45, **ours)
         if change.low is not None and change.high is not None:
-            axes.plot(
-                [change.low, change.high],
-                [row, row],
-                color=COLOURS[OURS],
-                linewidth=1.7,
-                solid_capstyle="butt",
-            )
+            axes.hlines(row, change.low, change.high, color=COLOURS[OURS], linewidth=1.7)
         fill = COLOURS[OURS] if change.told else "none"
-        axes.plot(
-            change.value,
-            row,
-            color=COLOURS[OURS],
-            marker="o",
-            markersize=5.5,
-            markerfacecolor=fill,
-            linestyle="none",
-            zorder=4,
-        )
+        axes.plot(change.value, row, marker="o", markersize=5.5, markerfacecolor=fill, zorder=4, **ours)
     axes.set_title(column.title, fontsize=9.5, color=INK, loc="left")
     axes.set_xlabel(column.unit, fontsize=9, color=INK)
     axes.grid(axis="x", alpha=0.25, color="#888888", linewidth=0.6)

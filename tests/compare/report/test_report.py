@@ -25,7 +25,7 @@ from jepa_vl.compare.report import write_report
 from jepa_vl.compare.report.ablation import agreement
 from jepa_vl.compare.report.content import kinds_of
 from jepa_vl.compare.report.document import Items, Text
-from jepa_vl.compare.report.finding import _efficiency, finding
+from jepa_vl.compare.report.finding import _efficiency, _shares, finding
 from jepa_vl.compare.report.numbers import duration, ratio, short
 from jepa_vl.compare.report.paper_fig3 import CURVES, SAMPLES
 from jepa_vl.compare.report.pictures import frames_of, strip
@@ -315,6 +315,21 @@ def test_many_arms_are_counted_not_told_one_by_one(made_up: MakeUp) -> None:
     none = replace(plan, arms=(plan.arm("token"), *arms[:1], *(replace(a, against="lost") for a in arms[2:]),
                                replace(plan.arms[0], name="lost", about="lost")))  # fmt: skip
     assert "of 0 others" not in write_report(none, folder).read_text()
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            {"better": 2, "worse": 1, "cannot be told": 3},
+            "2 are better, 1 is worse and 3 cannot be told apart",
+        ),
+        ({"worse": 6}, "6 are worse"),
+        ({"better": 1, "cannot be told": 1}, "1 is better and 1 cannot be told apart"),
+    ],
+)
+def test_counts_say_nothing_of_what_none_is(told: dict[Any, int], expected: str) -> None:
+    assert _shares([verdict for verdict, n in told.items() for _ in range(n)]) == expected
 
 
 def test_without_matplotlib_there_is_markdown_and_a_word_of_what_to_install(
