@@ -23,7 +23,7 @@ from jepa_vl.losses.tiles import (
     spans,
 )
 
-KEPT = 4096  # logits of each row that are kept for the backward pass, and not computed again
+KEPT = 5120  # numbers a row that the backward pass may hold: its gradient, and logits not computed again
 
 
 class LogSumExps(NamedTuple):
@@ -52,9 +52,9 @@ def log_sum_exps(
     running maxima. Backward: each tile is computed again, and with G = ∂/∂(s pᵢ·tⱼ), the sum of both
     directions, the gradients are s G t and s Gᵀ p: three products. Four products in all are 8 B·WB·E
     operations, where autograd over both matrices takes six products and keeps four B × WB matrices.
-    What is kept for the backward pass are the inputs, B + WB numbers, and of each row at most `KEPT` logits
-    (16 KiB): they save up to one of the four products. A GPU keeps them where that is all of them, and does
-    what is between the products by one Triton kernel a tile.
+    What is kept for the backward pass are the inputs, B + WB numbers, and of each row all its logits where
+    they are at most `KEPT` (20 KiB), else `KEPT` − E of them: they save up to one of the four products. A GPU
+    keeps all or none, and does what is between the products by one Triton kernel a tile.
 
     Args:
         predicted: ``[B, E]``, the local rows, of any length; p are the unit vectors along them.
@@ -66,7 +66,8 @@ def log_sum_exps(
     """
     size = chunk_for(predicted, chunk)
     wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (predicted, target, scale))
-    some = KEPT // size * size if predicted.device.type == "cpu" else 0  # whole tiles
+    beside_gradient = max(KEPT - predicted.shape[1], 0) if predicted.device.type == "cpu" else 0
+    some = beside_gradient // size * size  # whole tiles
     kept = len(target) if len(target) <= KEPT else some
     inputs = (predicted, target, scale, pairs.row, pairs.column, weight)
     *sums, _ = _forward(*inputs, pairs.own.start, size, kept if wanted else 0)
