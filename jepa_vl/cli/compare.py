@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from jepa_vl.cli.options import read_options
 from jepa_vl.errors import RecipeError
+from jepa_vl.recipe import load_recipe
 
 HELP = """\
 usage: jepa-vl compare --config FILE [--check] [--arm ARM …] [--seed SEED …] [--report] [--key VALUE …]
@@ -54,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
     wanted = read_words(argv)
     if not wanted.config:
         raise RecipeError("`jepa-vl compare` needs --config FILE, recipes/compare/babyai.yaml say")
+    load_recipe([wanted.config])  # one that cannot be read is told before seconds of imports
     from jepa_vl.cli.comparison import compare
 
     return compare(wanted)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jepa_vl.errors import RecipeError, did_you_mean
+from jepa_vl.cli.options import read_options
+from jepa_vl.errors import RecipeError
 
 HELP = """\
 usage: jepa-vl evaluate --suite SUITE --model [NAME=]MODEL[,decoder=RUN] [--model …] [--output FOLDER]
@@ -25,6 +26,7 @@ Run a suite of benchmarks on models, and write one table.
                         MODEL/BENCHMARK/results.json; what is finished there is not run again
   --KEY VALUE           anything of the suite, --trainer.accelerator cpu say
 """
+OPTIONS = ("--suite", "--model", "--output")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -55,16 +57,7 @@ def _read(argv: Sequence[str]) -> tuple[str | None, list[str], Path | None, list
     models: list[str] = []
     output: Path | None = None
     overrides: list[tuple[str, str]] = []
-    words = list(argv)
-    while words:
-        option, equals, value = words.pop(0).partition("=")
-        if not option.startswith("--"):
-            hint = did_you_mean(option, ("--suite", "--model", "--output"))
-            raise RecipeError(f"command line: unexpected '{option}'; {hint}")
-        if not equals:
-            if not words or words[0].startswith("--"):
-                raise RecipeError(f"command line: {option} needs a value: {option} VALUE")
-            value = words.pop(0)
+    for option, value in read_options(argv, OPTIONS, flags=()):
         if option == "--suite":
             suite = value
         elif option == "--model":

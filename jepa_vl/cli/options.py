@@ -18,7 +18,7 @@ def read_options(
     words = list(argv)
     while words:
         option, equals, value = words.pop(0).partition("=")
-        if not option.startswith("--") and option != "-c":
+        if not option.startswith("--") and not (option == "-c" and "--config" in options):
             raise RecipeError(f"command line: unexpected '{option}'; {did_you_mean(option, options)}")
         if option in flags:
             yield option, ""

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from jepa_vl.cli.options import read_options
 from jepa_vl.errors import RecipeError, did_you_mean
+from jepa_vl.recipe import load_recipe
 
 HELP = """\
 usage: jepa-vl plan --config RECIPE [--gpu CARD] [--utilisation SHARE] [--arm ARM] [--json] [--key VALUE …]
@@ -69,6 +70,7 @@ def main(argv: Sequence[str]) -> int:
         (sys.stdout if argv else sys.stderr).write(HELP)
         return 0 if argv else 2
     wanted = read_words(argv)
+    load_recipe(wanted.configs)  # one that cannot be read is told before seconds of imports
     from jepa_vl.cli.planned import plan
 
     return plan(wanted)

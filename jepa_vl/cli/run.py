@@ -18,21 +18,26 @@ from jepa_vl.checkpoint import checkpoint_file, explain_checkpoint, initialise
 from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
 from jepa_vl.errors import RecipeError, UserError
-from jepa_vl.recipe import load_recipe
+from jepa_vl.recipe import Recipe
 from jepa_vl.recipe.resolve import resolve
 from jepa_vl.runs import best_or_last, find_checkpoint, make_room, run_folder
 
 INTERRUPTED = 130  # the shell's status of a command stopped by Ctrl-C
 
 
-def run(verb: str, arguments: Arguments) -> int:
+def run(verb: str, arguments: Arguments, recipe: Recipe) -> int:
     """Do what a command line says; returns the exit status.
+
+    Args:
+        verb: What to do.
+        arguments: The command line.
+        recipe: What its recipes and overrides say together.
 
     Raises:
         UserError: What the user can mend.
     """
     quiet()
-    values = resolve(load_recipe(arguments.configs, arguments.overrides))
+    values = resolve(recipe)
     values["name"] = values.get("name") or _default_name(arguments)
     folder = run_folder(values["name"])
     parser = make_parser()
@@ -49,13 +54,13 @@ def run(verb: str, arguments: Arguments) -> int:
     start = config.init_from if verb == "fit" and checkpoint is None else None
     if start is not None:
         checkpoint_file(start)  # before anything is built
-    recipe = parser.dump(config, skip_none=False)
+    whole = parser.dump(config, skip_none=False)
     parts = build(parser, config)
     if start is not None:
         initialise(parts.objective, start)
     if verb == "fit" and checkpoint is None and not parts.trainer.get("fast_dev_run"):
         _keep_earlier_run(folder)
-    trainer = make_trainer(parts, folder=folder, name=config.name, recipe=recipe)
+    trainer = make_trainer(parts, folder=folder, name=config.name, recipe=whole)
     return _train(verb, trainer, parts, checkpoint, arguments, folder)
 
 

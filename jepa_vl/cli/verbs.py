@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jepa_vl.cli.argv import read_argv
+from jepa_vl.recipe import load_recipe
 
 
 def main(verb: str, argv: Sequence[str]) -> int:
@@ -22,6 +23,7 @@ def main(verb: str, argv: Sequence[str]) -> int:
         from jepa_vl.cli.help import print_help
 
         return print_help(verb)
+    recipe = load_recipe(arguments.configs, arguments.overrides)  # what is wrong is told before long imports
     from jepa_vl.cli.run import run
 
-    return run(verb, arguments)
+    return run(verb, arguments, recipe)

@@ -25,6 +25,17 @@ def test_help_and_version_and_a_typo_import_nothing_heavy(flag: str) -> None:
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.parametrize("verb", ["fit", "test", "compare", "plan"])
+def test_a_recipe_that_cannot_be_read_is_told_without_the_imports_of_a_run(verb: str) -> None:
+    code = (
+        f"import sys; from jepa_vl.__main__ import main; status = main(['{verb}', '--config', 'no.yaml']); "
+        "sys.exit(int('torch' in sys.modules or status != 2))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("error: recipe no.yaml does not exist")
+
+
 def test_the_module_runs_as_the_command_does() -> None:
     done = subprocess.run([sys.executable, "-m", "jepa_vl", "--version"], capture_output=True, text=True)
     assert done.stdout == f"jepa-vl {jepa_vl.__version__}\n"

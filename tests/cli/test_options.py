@@ -18,6 +18,11 @@ def test_a_value_stands_behind_its_option_or_its_equals_sign() -> None:
     ]  # fmt: skip
 
 
+def test_the_short_form_is_unexpected_where_there_is_no_recipe() -> None:
+    with pytest.raises(RecipeError, match="unexpected '-c'"):
+        list(read_options(["-c", "a.yaml"], ("--suite",), flags=()))
+
+
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
