@@ -13,6 +13,7 @@ from jepa_vl.cache import cache_dir
 from jepa_vl.data.progress import track
 from jepa_vl.data.records import is_url
 from jepa_vl.data.video import frame_files
+from jepa_vl.whole_file import write_whole
 
 MISSING = "missing"
 EMPTY = hashlib.blake2b(digest_size=16).hexdigest()  # what a file of zero bytes hashes to
@@ -86,6 +87,4 @@ def _load(shelf: Path) -> Memory:
 
 
 def _save(shelf: Path, memory: Memory) -> None:
-    unfinished = shelf.with_suffix(f".{os.getpid()}.tmp")
-    unfinished.write_text(json.dumps(memory))
-    unfinished.replace(shelf)
+    write_whole(shelf, json.dumps(memory))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from jepa_vl.data.content import EMPTY, MISSING
 from jepa_vl.data.progress import track
 from jepa_vl.data.video import MediaError
 from jepa_vl.vision.base import Preprocessing
+from jepa_vl.whole_file import write_whole
 
 CLIPS_AT_ONCE = 16
 
@@ -118,9 +118,7 @@ def check_media(
         found.update(
             {clip.digest: content.reason for clip, content in several if isinstance(content, MediaError)}
         )
-    unfinished = note.with_suffix(f".{os.getpid()}.tmp")
-    unfinished.write_text(json.dumps(found))
-    unfinished.replace(note)
+    write_whole(note, json.dumps(found))
 
 
 def bad_media(key: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from jepa_vl.data.text_lists import SharedLists, has_lines, write_lines
 from jepa_vl.errors import ManifestError, did_you_mean, nearest
 from jepa_vl.sample import Sample
+from jepa_vl.whole_file import replacing
 
 SHOWN = 5  # broken lines or files listed in one message; the rest is counted
 
@@ -86,11 +87,9 @@ def write_manifest(path: str | Path, samples: Iterable[Sample], *, share_candida
             beside the manifest, ``<manifest>.candidates.txt``, and not in every line that has the same.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
     listed = path.with_name(path.name + ".candidates.txt")
     shared: tuple[str, ...] | None = None
-    with unfinished.open("w", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         for sample in samples:
             if share_candidates and shared is None and has_lines(sample.candidates or ()):
                 shared = sample.candidates
@@ -102,9 +101,8 @@ def write_manifest(path: str | Path, samples: Iterable[Sample], *, share_candida
                     rest | {"candidates": listed.name}, ensure_ascii=False, separators=(",", ":")
                 )
             file.write(line + "\n")
-    if shared is not None:
-        write_lines(listed, shared)
-    unfinished.replace(path)
+        if shared is not None:
+            write_lines(listed, shared)
 
 
 def is_url(media: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from jepa_vl.whole_file import write_whole
+
 Texts = tuple[str, ...]
 
 
@@ -21,9 +23,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 
 def write_lines(path: Path, texts: Sequence[str]) -> None:
     """Write a list that `read_lines` gives back. The file appears whole or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, "".join(f"{text}\n" for text in texts))
 
 
 def has_lines(texts: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from jepa_vl.errors import ManifestError
 from jepa_vl.readers.base import About, Reader
 from jepa_vl.readers.rows import files_of
 from jepa_vl.sample import Sample
+from jepa_vl.whole_file import write_whole
 
 VERSION = "webdataset tars: 000000012.jpg, 000000012.txt and 000000012.json side by side"
 DONE = "texts.jsonl"  # of an unpacked shard; written last, so a folder without it is not finished
@@ -95,9 +96,7 @@ def _unpack(shard: Path, folder: Path, caption: str) -> None:
             f"this reader reads {VERSION}"
         )
     lines = (json.dumps({"key": key, "image": images[key], "text": texts[key]}) for key in found)
-    unfinished = folder / f"{DONE}.tmp"
-    unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    unfinished.replace(folder / DONE)
+    write_whole(folder / DONE, "".join(f"{line}\n" for line in lines))
 
 
 def _key(member: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jepa_vl.errors import UserError
+from jepa_vl.whole_file import write_whole
 
 
 class SetOutcomes(BaseModel):
@@ -36,10 +37,7 @@ class Outcomes(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write JSON; a reader never sees half of it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(self.model_dump_json() + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, self.model_dump_json() + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Outcomes:

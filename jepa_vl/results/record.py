@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from jepa_vl.errors import UserError
 from jepa_vl.results.run_info import RunInfo
 from jepa_vl.tasks.base import Result
+from jepa_vl.whole_file import write_whole
 
 
 class Results(BaseModel):
@@ -39,10 +40,7 @@ class Results(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write JSON; a reader never sees half of it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Results:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from jepa_vl.streaming.live.tally import Tally
 from jepa_vl.streaming.live.windows import Windows, check_windows
 from jepa_vl.use.abilities import need
 from jepa_vl.use.identity import identity
+from jepa_vl.whole_file import replacing
 
 if TYPE_CHECKING:
     from jepa_vl.use.model import Model
@@ -99,13 +99,12 @@ def save_stream(stream: EmbeddingStream, path: Path, *, model: Model | None = No
         "query": query,
         "model": None if model is None else identity(model),
     }
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     tensors: dict[str, NDArray[Any]] = {
         "times": np.ascontiguousarray(stream.times, dtype=np.float64),
         "embeddings": np.ascontiguousarray(stream.embeddings, dtype=np.float32),
     }
-    save_file(tensors, unfinished, metadata={"stream": json.dumps(about, ensure_ascii=False)})
-    unfinished.replace(path)
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={"stream": json.dumps(about, ensure_ascii=False)})
 
 
 def load_stream(path: Path, *, model: Model | None = None, query: str | None = None) -> EmbeddingStream:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from jepa_vl.tasks.base import Task
+from jepa_vl.whole_file import write_whole
 
 
 @runtime_checkable
@@ -36,9 +37,6 @@ def save_details(folder: Path, sets: Mapping[str, Sequence[Task]]) -> list[Path]
     written = []
     for task_name, by_set in found.items():
         path = folder / f"{task_name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(by_set, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps(by_set, indent=1) + "\n")
         written.append(path)
     return written

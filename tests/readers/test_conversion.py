@@ -85,7 +85,7 @@ def test_too_much_missing_media_writes_a_list_and_no_manifest(tmp_path: Path, me
         run(reader, media, output, 1)
     assert (tmp_path / "m.jsonl.missing.txt").read_text() == "x.mp4\ny.mp4\n"
     assert not output.exists()
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_an_earlier_manifest_survives_a_failure(tmp_path: Path, media: Path) -> None:

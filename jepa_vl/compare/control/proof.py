@@ -19,6 +19,7 @@ from jepa_vl.compare.difference import Difference, differences, folded, within
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.errors import UserError, did_you_mean
+from jepa_vl.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 _HASH = re.compile(r"\b[0-9a-f]{20,}\b")
@@ -78,8 +79,7 @@ class ControlSheet(BaseModel):
     def save(self, path: str | Path) -> Path:
         """Write it as JSON; returns the file."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+        write_whole(path, self.model_dump_json(indent=1))
         return path
 
     @classmethod

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from rich import box
 from rich.table import Table
 
+from jepa_vl.whole_file import write_whole
+
 #: In the order in which they are done.
 Part = Literal[
     "vision encoder", "query", "predictor", "prefix", "decoding", "decoder", "candidates", "scoring"
@@ -68,8 +70,7 @@ class InferenceCosts(RootModel[dict[str, ArmCosts]]):
 
     def save(self, path: Path) -> None:
         """Write the file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_whole(path, self.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -21,6 +21,7 @@ from jepa_vl.data.manifest import ManifestData
 from jepa_vl.errors import UserError
 from jepa_vl.recipe.arguments import arguments_of
 from jepa_vl.runs import run_folder
+from jepa_vl.whole_file import write_whole
 
 FORMAT = 1  # of what a run leaves behind; runs of another one are made again
 FILE = "job.json"
@@ -85,9 +86,8 @@ class Job(BaseModel):
 
     def save(self) -> Path:
         """Write it to the run's folder, for the process that does it; returns the file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / FILE
-        path.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+        write_whole(path, self.model_dump_json(indent=1))
         return path
 
     @classmethod

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from jepa_vl.compare.records import RunRecord
 from jepa_vl.errors import UserError
+from jepa_vl.whole_file import write_whole
 
 FILE = "run.json"
 #: States that running again with the same key would not change.
@@ -33,7 +34,4 @@ def read_record(folder: Path) -> RunRecord | None:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write a record; a reader never sees half of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{FILE}.part"
-    part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    part.replace(folder / FILE)
+    write_whole(folder / FILE, record.model_dump_json(indent=2) + "\n")

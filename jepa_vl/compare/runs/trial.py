@@ -18,6 +18,7 @@ from jepa_vl.compare.budgets import step_of
 from jepa_vl.compare.runs.job import Job
 from jepa_vl.compare.runs.parts import build_parts, evaluation_trainer, fit, run
 from jepa_vl.errors import UserError
+from jepa_vl.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -87,10 +88,7 @@ def read_trial(job: Job, folder: Path | None = None) -> TrialRecord | None:
 
 def write_trial(job: Job, record: TrialRecord) -> None:
     """Write ``trial.json``; a reader never sees half of it."""
-    job.folder.mkdir(parents=True, exist_ok=True)
-    part = job.folder / f"{FILE}.part"
-    part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    part.replace(job.folder / FILE)
+    write_whole(job.folder / FILE, record.model_dump_json(indent=2) + "\n")
 
 
 def run_trial(job: Job) -> TrialRecord:

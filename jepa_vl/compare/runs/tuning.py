@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from filelock import FileLock
+
 from jepa_vl.compare.budgets import step_of
 from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.records import comparison_folder
@@ -23,6 +25,7 @@ from jepa_vl.errors import UserError
 from jepa_vl.recipe.document import Recipe
 from jepa_vl.recipe.merge import with_value
 from jepa_vl.recipe.resolve import resolve
+from jepa_vl.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -214,33 +217,20 @@ def _write(
     tuning = comparison.tuning
     assert tuning is not None
     path = comparison_folder(comparison.name) / FILE
-    written: dict[str, Any] = {}
-    if path.exists():
-        written = json.loads(path.read_text(encoding="utf-8"))
-    if written.get("key") != tuning.key:
-        written = {}
-    others = [
-        t for t in written.get("trials", []) if t["arm"] not in found and t["arm"] in _names(comparison)
-    ]
-    kept = {
-        arm: value for arm, value in written.get("chosen", {}).items() if arm in {t["arm"] for t in others}
-    }
-    content = {
-        "key": tuning.key,
-        "values": list(tuning.values),
-        "budget": tuning.budget,
-        "steps": steps,
-        "seed": tuning.seed,
-        "rule": RULE,
-        "trials": [*others, *(record.model_dump() for records in found.values() for record in records)],
-        "chosen": kept | chosen,
-        "warnings": [w for w in written.get("warnings", []) if w.split(":")[0] in kept] + warnings,
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
-
-
-def _names(comparison: Comparison) -> set[str]:
-    return {arm.name for arm in comparison.arms}
+    how = {"key": tuning.key, "values": list(tuning.values), "budget": tuning.budget, "seed": tuning.seed}
+    with FileLock(path.with_suffix(".lock")):  # a process for each arm may end its trials just now
+        written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if any(written.get(name) != value for name, value in how.items()):
+            written = {}  # arms tuned in another way do not belong beside these
+        names = {arm.name for arm in comparison.arms} - found.keys()
+        others = [trial for trial in written.get("trials", []) if trial["arm"] in names]
+        kept = {arm: value for arm, value in written.get("chosen", {}).items() if arm in names}
+        content = how | {
+            "steps": steps,
+            "rule": RULE,
+            "trials": [*others, *(record.model_dump() for records in found.values() for record in records)],
+            "chosen": kept | chosen,
+            "warnings": [w for w in written.get("warnings", []) if w.split(":")[0] in kept] + warnings,
+        }
+        write_whole(path, json.dumps(content, indent=2) + "\n")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jepa_vl.compare.statistics.resampling import Over
 from jepa_vl.tasks.base import Unit
+from jepa_vl.whole_file import write_whole
 
 Verdict = Literal["better", "worse", "cannot be told"]
 Axis = Literal["samples", "seconds", "FLOPs"]
@@ -236,10 +237,7 @@ class Summary(_Record):
 
     def save(self, path: Path) -> None:
         """Write JSON; a reader never sees half of it."""
-        content = self.model_dump_json(indent=1) + "\n"
-        part = path.with_suffix(".part")
-        part.write_text(content, encoding="utf-8")
-        part.replace(path)
+        write_whole(path, self.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Summary:

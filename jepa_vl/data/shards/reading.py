@@ -23,6 +23,7 @@ from jepa_vl.data.shards.store import Store, open_store
 from jepa_vl.data.shards.tables import Line, read_table
 from jepa_vl.data.text_lists import SharedLists
 from jepa_vl.errors import UserError
+from jepa_vl.whole_file import replacing
 
 RETRIES = 3  # a copy may be removed between two steps, to make room for another process
 
@@ -87,13 +88,8 @@ class ShardReader:
             target = self.folder / name
             if target.exists():
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-            try:
+            with replacing(target) as part:
                 self.store.fetch(name, part)
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
 
     def video(self, row: int) -> Tensor:
         """Return the frames of a clip, uint8 ``[T, C, H, W]``.
