@@ -14,6 +14,7 @@ from filelock import FileLock
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.runs import tuning
 from jepa_vl.compare.runs.job import Job
+from jepa_vl.compare.runs.lock import lock_file, locked
 from jepa_vl.compare.runs.trial import TrialRecord, write_trial
 
 Compare = Callable[..., Comparison]
@@ -56,6 +57,29 @@ def test_arms_that_are_tuned_one_by_one_stand_beside_each_other(compare: Compare
 def test_what_was_tuned_in_another_way_does_not(compare: Compare, other: str) -> None:
     tune(compare(VALUES), "jepa")
     assert tune(compare(VALUES, other), "token")["chosen"].keys() == {"token"}
+
+
+def test_a_trial_that_another_process_is_at_is_waited_for_when_the_others_are_done(
+    compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "POLL", 0)
+    comparison = compare(VALUES)
+    first, *others = tuning.trials(comparison, comparison.arm("jepa"), "")
+    elsewhere = locked(lock_file(first.folder))
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if "waiting" in text:
+            write_trial(first, TrialRecord(arm="jepa", value=1e-3, key=first.key, state="finished", score=9))
+            elsewhere.__exit__(None, None, None)
+
+    elsewhere.__enter__()
+    tuning.tune(comparison, ["jepa"], command="", say=say)
+    assert [text.split(" · ")[1] for text in said[:2]] == [job.label for job in others]
+    assert said[2].startswith(f"{first.label} · waiting for process ")
+    assert json.loads(FILE.read_text())["chosen"] == {"jepa": 1e-3}
+    assert len(said) == 4
 
 
 def test_two_processes_that_end_at_once_lose_nothing_of_each_other(compare: Compare) -> None:

@@ -17,7 +17,7 @@ from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.records import comparison_folder
 from jepa_vl.compare.runs.child import run_child
 from jepa_vl.compare.runs.job import Job, data_hash, with_seed
-from jepa_vl.compare.runs.lock import holder_of, lock_file
+from jepa_vl.compare.runs.lock import Holder, holder_of, lock_file
 from jepa_vl.compare.runs.reuse import reuse
 from jepa_vl.compare.runs.trial import TrialRecord, read_trial
 from jepa_vl.compare.runs.worker import BUSY, report_failure
@@ -52,10 +52,7 @@ def tune(comparison: Comparison, arms: Sequence[str], *, command: str, say: Call
     if comparison.tuning is None:
         return
     jobs = {name: trials(comparison, comparison.arm(name), command) for name in arms}
-    missing = [job for of_arm in jobs.values() for job in of_arm if not _ended(job)]
-    for number, job in enumerate(missing):
-        say(f"trial {number + 1} of {len(missing)} · {job.arm} · {comparison.tuning.key} {job.trial}")
-        _do(job, say)
+    _do_all([job for of_arm in jobs.values() for job in of_arm], say)
     found = {name: [_record(job) for job in of_arm] for name, of_arm in jobs.items()}
     chosen = {name: choose(name, records) for name, records in found.items()}
     warnings = [text for name in arms if (text := _edge(comparison, name, chosen[name]))]
@@ -143,30 +140,44 @@ def _ended(job: Job) -> bool:
     return record is not None and record.state != "failed"
 
 
-def _do(job: Job, say: Callable[[str], None]) -> None:
-    """Do a trial, or wait until the process that is at it has done it."""
+def _do_all(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
+    """Do the trials that have not ended; those that other processes are at are waited for at last."""
+    left = [job for job in jobs if not _ended(job)]
+    total = len(left)
+    told: set[str] = set()
+    while left := [job for job in left if not _ended(job)]:
+        holders = {job.label: _at_it(job) for job in left}
+        free = next((job for job in left if holders[job.label] is None), None)
+        if free is not None:
+            say(f"trial {total - len(left) + 1} of {total} · {free.label}")
+            if _do(free, say):
+                left.remove(free)
+            continue
+        for label in holders.keys() - told:
+            say(f"{label} · waiting for {holders[label]}, which is at it")
+        told |= holders.keys()
+        time.sleep(POLL)
+
+
+def _at_it(job: Job) -> Holder | None:
+    """Return the process that is at a trial."""
+    holder = holder_of(lock_file(job.folder))
+    return None if holder is None or holder.stale else holder
+
+
+def _do(job: Job, say: Callable[[str], None]) -> bool:
+    """Do a trial; returns False where another process was quicker to begin it."""
 
     def prefixed(line: str) -> None:
         say(f"{job.label} · {line}")
 
-    waits = False
-    while not _ended(job):
-        holder = holder_of(lock_file(job.folder))
-        if holder is not None and not holder.stale:
-            if not waits:
-                prefixed(f"waiting for {holder}, which is at it")
-            waits = True
-            time.sleep(POLL)
-            continue
-        if (found := reuse(job)) is not None:
-            prefixed(f"the same as {found}, which is finished: reused")
-            continue
-        status = run_child(job, prefixed)
-        if status == BUSY:
-            continue
-        if status < 0:
-            report_failure(job, killed(status))
-        return
+    if (found := reuse(job)) is not None:
+        prefixed(f"the same as {found}, which is finished: reused")
+        return True
+    status = run_child(job, prefixed)
+    if status < 0:
+        report_failure(job, killed(status))
+    return status != BUSY
 
 
 def killed(status: int) -> str:
