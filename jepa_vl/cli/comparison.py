@@ -13,6 +13,7 @@ from jepa_vl.cli.compare import Wanted
 from jepa_vl.cli.run import INTERRUPTED, quiet
 from jepa_vl.compare.control.proof import control_sheet, without_start
 from jepa_vl.compare.control.table import control_tables
+from jepa_vl.compare.costs.arm_costs import measure_arms
 from jepa_vl.compare.load import load_comparison
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.records import comparison_folder
@@ -50,6 +51,8 @@ def compare(wanted: Wanted) -> int:
             comparison = tuned
             _prove(comparison, wanted.arms, again=True)
         done = run(comparison, arms, wanted.seeds or None, command=command, say=_say)
+        if everything:
+            measure_arms(comparison.name, plan(comparison, None, None), say=_say)
     except KeyboardInterrupt:
         _say(f"stopped; go on with: {how_to_go_on(wanted)}", error=True)
         return INTERRUPTED

@@ -12,6 +12,7 @@ import torch
 
 from jepa_vl.__main__ import main
 from jepa_vl.callbacks.finite_loss import DivergedError, FiniteLoss
+from jepa_vl.compare.costs import stopwatch
 from jepa_vl.compare.load import load_comparison
 from jepa_vl.compare.plan import Comparison
 from jepa_vl.compare.records import RunRecord
@@ -240,12 +241,16 @@ def test_the_key_of_a_run_is_that_of_what_it_depends_on(compare, squares: Path) 
     assert len({same, *others}) == 7
 
 
-def test_a_comparison_is_read_from_its_file_by_the_command(squares: Path, started, capsys) -> None:
+def test_a_comparison_is_read_from_its_file_by_the_command(
+    squares: Path, started, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopwatch, "REPEATS", 1)
     words = [word for pair in SHORT for word in (f"--{pair.partition('=')[0]}", pair.partition("=")[2])]
     assert main(["compare", "--config", "squares.yaml", *words, "--compare.seeds", "[1]"]) == 0
     out = capsys.readouterr().out
     assert "2 of 2 runs finished" in out
-    assert (RUNS / "report.md").exists()
+    assert json.loads((RUNS / "cost.json").read_text()).keys() == {"jepa", "token"}
+    assert "Milliseconds and operations of a sample" in (RUNS / "report.md").read_text()
     assert load_comparison("squares.yaml").name == "squares"
 
 

@@ -17,6 +17,7 @@ from jepa_vl.compare.runs.job import Job
 from jepa_vl.compare.runs.parts import build_parts
 from jepa_vl.compare.runs.run_state import read_record
 from jepa_vl.decoders.given import with_decoder
+from jepa_vl.errors import UserError
 from jepa_vl.results.run_info import machine
 
 FILE = "cost.json"
@@ -38,7 +39,8 @@ def measure_arms(
 
     Args:
         comparison: Its name.
-        jobs: All of them, in any order; of each arm the first one that is finished is measured.
+        jobs: All of them, in any order; of each arm the first one that is finished, and whose checkpoint is
+            still there, is measured.
         frames: See `inference_cost`.
         candidates: See `inference_cost`.
         batches: See `inference_cost`.
@@ -59,11 +61,15 @@ def measure_arms(
             costs[job.arm] = known[job.arm]
             continue
         say(f"measuring what inference costs: {job.arm}")
-        rows = _rows(job.values, job.folder, frames=frames, candidates=candidates, batches=batches)
-        if job.decoder is not None and decoder_finished(job):
-            values = with_decoder(job.values, job.folder / "decoder")
-            of_decoder = _rows(values, job.folder, frames=frames, candidates=(), batches=batches)
-            rows += [r.model_copy(update={"part": "decoder"}) for r in of_decoder if r.part == "decoding"]
+        try:
+            rows = _rows(job.values, job.folder, frames=frames, candidates=candidates, batches=batches)
+            if job.decoder is not None and decoder_finished(job):
+                values = with_decoder(job.values, job.folder / "decoder")
+                of_decoder = _rows(values, job.folder, frames=frames, candidates=(), batches=batches)
+                rows += [r.model_copy(update={"part": "decoder"}) for r in of_decoder if r.part == "decoding"]
+        except UserError as error:  # its checkpoint is gone, say
+            say(f"{job.name} cannot be measured: {error}")
+            continue
         costs[job.arm] = ArmCosts(rows=rows, run=run, machine=_here())
         InferenceCosts({**known, **costs}).save(path)
     InferenceCosts(costs).save(path)

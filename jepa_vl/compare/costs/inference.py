@@ -15,7 +15,6 @@ from jepa_vl.compare.costs.inference_parts import InferenceParts, parts_of
 from jepa_vl.compare.costs.rows import CostRow, Part
 from jepa_vl.compare.costs.stopwatch import measure
 from jepa_vl.data.base import SampleData, SampleSet
-from jepa_vl.errors import UserError
 from jepa_vl.objectives.base import Objective
 from jepa_vl.sample import Batch, Item
 from jepa_vl.vision.base import VisionEncoder
@@ -45,7 +44,7 @@ def inference_cost(
         data: Set up; clips and queries are those of its first test set, candidates the targets of that
             and of training.
         frames: Numbers of frames.
-        candidates: Numbers of texts to choose from.
+        candidates: Numbers of texts to choose from; those that the data have too few texts for are left out.
         batches: Numbers of samples at once.
     """
     encoder = objective.vision_encoder
@@ -57,6 +56,7 @@ def inference_cost(
     windows = [count // own for count in frames if count % own == 0 and count >= own] or [1]
     samples = data.sample_set(data.test_sets[0])
     texts = candidate_texts(data, max(candidates, default=0))
+    candidates = [count for count in candidates if count <= len(texts)]
     rows: list[CostRow] = []
     for size in batches:
         clips, batch = _first(objective, encoder, samples, size)
@@ -138,15 +138,12 @@ def always(value: Any) -> Callable[[], Any]:
 
 
 def candidate_texts(data: SampleData, count: int) -> list[str]:
-    """Return distinct texts: targets of training and test, then pairs of them, so that words are known."""
+    """Return ``count`` distinct texts, or all there are: targets, then pairs of them: words are known."""
     sets = (data.train_split, data.test_sets[0])
     targets = (sample.target for name in sets for sample in data.sample_set(name).samples)
     own = list(dict.fromkeys(text for text in targets if text))
     pairs = (f"{first} {second}" for first in own for second in own)
-    found = list(islice(dict.fromkeys(chain(own, islice(pairs, count))), count))
-    if len(found) < count:
-        raise UserError(f"the data have {len(own)} target texts, too few to make {count} candidates of")
-    return found
+    return list(islice(dict.fromkeys(chain(own, islice(pairs, count))), count))
 
 
 def _first(

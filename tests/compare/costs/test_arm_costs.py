@@ -10,6 +10,7 @@ from jepa_vl.compare.costs.rows import CostRow, InferenceCosts
 from jepa_vl.compare.records import RunRecord
 from jepa_vl.compare.runs.job import Job
 from jepa_vl.compare.runs.run_state import write_record
+from jepa_vl.errors import UserError
 
 
 def row(part: Any) -> CostRow:
@@ -83,3 +84,19 @@ def test_a_decoder_trained_on_the_run_has_a_row_of_its_own(measured, monkeypatch
     found = measure(job("a", 1, decoder={"objective": "x"}))
     assert measured == ["a 1", "with decoder"]
     assert [r.part for r in found["a"].rows] == ["vision encoder", "decoding", "decoder"]
+
+
+def test_a_run_whose_checkpoint_is_gone_is_told_and_the_next_one_is_measured(measured, monkeypatch) -> None:
+    rows = arm_costs._rows
+
+    def some(values: dict[str, Any], folder: Path, **sizes: Any) -> list[CostRow]:
+        if folder.name == "seed-1":
+            raise UserError("no checkpoint in seed-1")
+        return rows(values, folder, **sizes)
+
+    monkeypatch.setattr(arm_costs, "_rows", some)
+    said: list[str] = []
+    path = arm_costs.measure_arms("c", [job("a", 1), job("a", 2), job("b", 1)], say=said.append)
+    assert measured == ["a 2"]
+    assert set(InferenceCosts.load(path).root) == {"a"}
+    assert "compare/c/b/seed-1 cannot be measured: no checkpoint in seed-1" in said

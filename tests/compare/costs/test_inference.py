@@ -12,7 +12,6 @@ from jepa_vl.compare.costs.inference_parts import JEPAParts, TokenParts, parts_o
 from jepa_vl.compare.costs.rows import ArmCosts, CostRow, InferenceCosts, cost_table
 from jepa_vl.data.base import SampleData, SampleSet
 from jepa_vl.decoders.nearest import NearestText
-from jepa_vl.errors import UserError
 from jepa_vl.language.hf_causal import HFCausalLM
 from jepa_vl.language.transformer_lm import TransformerLM
 from jepa_vl.losses.info_nce import InfoNCE
@@ -172,8 +171,12 @@ def test_candidates_are_distinct_and_of_known_words():
     texts = candidate_texts(FewData(), 15)
     assert len(set(texts)) == 15
     assert {word for text in texts for word in text.split()} == {w for t in TEXTS for w in t.split()}
-    with pytest.raises(UserError, match="4 target texts, too few to make 1000"):
-        candidate_texts(FewData(), 1000)
+
+
+def test_numbers_of_candidates_that_the_data_have_too_few_texts_for_are_left_out(jepa):
+    assert len(candidate_texts(FewData(), 1000)) == 20  # four, and the pairs of them
+    rows = inference_cost(jepa, FewData(), frames=(2,), candidates=(2, 20, 21), batches=(1,))
+    assert {row.candidates for row in rows if row.part == "scoring"} == {2, 20}
 
 
 def test_the_file_gives_back_the_rows_and_the_table_has_them_side_by_side(tmp_path, jepa):
