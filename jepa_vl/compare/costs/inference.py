@@ -138,7 +138,7 @@ def always(value: Any) -> Callable[[], Any]:
 
 
 def candidate_texts(data: SampleData, count: int) -> list[str]:
-    """Return ``count`` distinct texts, or all there are: targets, then pairs of them: words are known."""
+    """Return ``count`` distinct texts, or all there are: targets, then pairs of these, of known words."""
     sets = (data.train_split, data.test_sets[0])
     targets = (sample.target for name in sets for sample in data.sample_set(name).samples)
     own = list(dict.fromkeys(text for text in targets if text))
