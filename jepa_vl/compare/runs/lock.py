@@ -72,6 +72,12 @@ def holder_of(path: Path) -> Holder | None:
         return None
 
 
+def at_it(folder: Path) -> Holder | None:
+    """Return the living process that has the lock of a run's folder; None where it is free."""
+    holder = holder_of(lock_file(folder))
+    return None if holder is None or holder.stale else holder
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock, and say now and then that this process is alive.

@@ -17,7 +17,7 @@ from jepa_vl.compare.records import RunRecord, comparison_folder, run_name
 from jepa_vl.compare.runs.child import run_child
 from jepa_vl.compare.runs.decoder import decoder_finished, decoder_values
 from jepa_vl.compare.runs.job import Job, data_hash, with_seed
-from jepa_vl.compare.runs.lock import holder_of, lock_file
+from jepa_vl.compare.runs.lock import at_it
 from jepa_vl.compare.runs.milestones import milestones
 from jepa_vl.compare.runs.progress import Progress
 from jepa_vl.compare.runs.reuse import reuse
@@ -126,8 +126,7 @@ def _do(job: Job, say: Callable[[str], None]) -> Done:
     def prefixed(line: str) -> None:
         say(f"{job.label} · {line}")
 
-    holder = holder_of(lock_file(job.folder))
-    if holder is not None and not holder.stale:
+    if (holder := at_it(job.folder)) is not None:
         prefixed(f"{holder} is at it; left to it")
         return Done(job.arm, job.seed, "elsewhere", str(holder))
     if not finished(job) and (found := reuse(job)) is not None:

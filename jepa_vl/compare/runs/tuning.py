@@ -17,7 +17,7 @@ from jepa_vl.compare.plan import Arm, Comparison
 from jepa_vl.compare.records import comparison_folder
 from jepa_vl.compare.runs.child import run_child
 from jepa_vl.compare.runs.job import Job, data_hash, with_seed
-from jepa_vl.compare.runs.lock import Holder, holder_of, lock_file
+from jepa_vl.compare.runs.lock import at_it
 from jepa_vl.compare.runs.reuse import reuse
 from jepa_vl.compare.runs.trial import TrialRecord, read_trial
 from jepa_vl.compare.runs.worker import BUSY, report_failure
@@ -146,7 +146,7 @@ def _do_all(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
     total = len(left)
     told: set[str] = set()
     while left := [job for job in left if not _ended(job)]:
-        holders = {job.label: _at_it(job) for job in left}
+        holders = {job.label: at_it(job.folder) for job in left}
         free = next((job for job in left if holders[job.label] is None), None)
         if free is not None:
             say(f"trial {total - len(left) + 1} of {total} · {free.label}")
@@ -157,12 +157,6 @@ def _do_all(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
             say(f"{label} · waiting for {holders[label]}, which is at it")
         told |= holders.keys()
         time.sleep(POLL)
-
-
-def _at_it(job: Job) -> Holder | None:
-    """Return the process that is at a trial."""
-    holder = holder_of(lock_file(job.folder))
-    return None if holder is None or holder.stale else holder
 
 
 def _do(job: Job, say: Callable[[str], None]) -> bool:
