@@ -6,76 +6,89 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from jepa_vl.losses.tile_operations import Reduced, Signed, TileOperations
 from jepa_vl.losses.tiles import FAR
 
 ROWS, COLUMNS = 32, 256  # of the block of a tile that one program has
+WARPS = 8
 
 
-def reduce_tile(
-    logits: Tensor, inverse: Tensor, row_label: Tensor, column_label: Tensor, weight: Tensor, *, keep: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Reduce a tile of s pᵢ·tⱼ |tⱼ| along both directions.
-
-    Args:
-        logits: Float32 ``[R, C]``, any row stride; its columns are still of length |tⱼ|.
-        inverse: ``[C]``, 1 / |tⱼ|.
-        row_label: ``[R]``.
-        column_label: ``[C]``.
-        weight: ``[C]``, by which a column counts in its rows' sums.
-        keep: Whether the logits become s pᵢ·tⱼ, with `FAR` added where row and column are of one group.
-
-    Returns:
-        Log-sum-exp of each row and of each column over other groups, and each row's highest logit of all
-        and of other groups: ``[R]``, ``[C]``, ``[R]``, ``[R]``.
-    """
-    rows, columns = logits.shape
-    across, down = triton.cdiv(columns, COLUMNS), triton.cdiv(rows, ROWS)
-    row, top, top_other = logits.new_empty(3, across, rows)
-    column = logits.new_empty(down, columns)
-    _reduce[(down, across)](
-        logits, inverse, row_label, column_label, weight, row, top, top_other, column,
-        rows, columns, logits.stride(0), far=FAR, keep=keep, block_rows=ROWS, block_columns=COLUMNS,
-        num_warps=8,
-    )  # fmt: skip
-    return row.logsumexp(0), column.logsumexp(0), top.amax(0), top_other.amax(0)
-
-
-def gradient_of_tile(
-    logits: Tensor,
-    out: Tensor,
-    row_label: Tensor,
-    column_label: Tensor,
-    inverse: Tensor,
-    weight: Tensor,
-    row: Tensor,
-    column: Tensor,
-    row_grad: Tensor,
-    column_grad: Tensor,
-    *,
-    kept: bool,
-) -> None:
-    """Write ∂/∂(s pᵢ·tⱼ) of both directions, times 1 / |tⱼ|.
+class FusedTiles(TileOperations):
+    """By one kernel a tile, for contiguous float32 on a GPU.
 
     Args:
-        logits: Float32 ``[R, C]``, as `reduce_tile` takes them, or as it keeps them.
-        out: ``[R, C]``; may be ``logits``.
-        row_label: ``[R]``.
-        column_label: ``[C]``.
-        inverse: ``[C]``, 1 / |tⱼ|.
-        weight: ``[C]``, already times ``inverse``.
-        row: ``[R]``, log-sum-exp of each row over all tiles.
-        column: ``[C]``, the same of each column.
-        row_grad: ``[R]``, gradient of ``row``.
-        column_grad: ``[C]``, gradient of ``column``, already times ``inverse``.
-        kept: Whether they are as `reduce_tile` keeps them.
+        like: A tensor of the dtype and device.
+        rows: Most rows of a tile.
+        columns: Most columns of a tile.
     """
-    rows, columns = logits.shape
-    grid = (triton.cdiv(rows, ROWS), triton.cdiv(columns, COLUMNS))
-    _gradient[grid](
-        logits, out, row_label, column_label, inverse, weight, row, column, row_grad, column_grad,
-        rows, columns, logits.stride(0), out.stride(0), far=FAR, kept=kept, block_rows=ROWS,
-        block_columns=COLUMNS, num_warps=8,
-    )  # fmt: skip
+
+    def __init__(self, like: Tensor, rows: int, columns: int) -> None:
+        self._room = like.new_empty(rows, columns)
+
+    def room(self, rows: int, columns: int) -> Tensor:
+        """Return memory for a tile ``[R, C]``."""
+        return self._room[:rows, :columns]
+
+    def reduce(
+        self,
+        logits: Tensor,
+        inverse: Tensor,
+        row_label: Tensor,
+        column_label: Tensor,
+        weight: Tensor,
+        *,
+        keep: bool,
+    ) -> Reduced:
+        """Reduce a tile in both directions."""
+        rows, columns = logits.shape
+        across, down = triton.cdiv(columns, COLUMNS), triton.cdiv(rows, ROWS)
+        row, top, top_other = logits.new_empty(3, across, rows)
+        column = logits.new_empty(down, columns)
+        _reduce[(down, across)](
+            logits, inverse, row_label, column_label, weight, row, top, top_other, column,
+            rows, columns, logits.stride(0), far=FAR, keep=keep, block_rows=ROWS, block_columns=COLUMNS,
+            num_warps=WARPS,
+        )  # fmt: skip
+        return Reduced(row.logsumexp(0), column.logsumexp(0), top.amax(0), top_other.amax(0))
+
+    def gradient(
+        self,
+        logits: Tensor,
+        inverse: Tensor,
+        row_label: Tensor,
+        column_label: Tensor,
+        weight: Tensor,
+        row: Tensor,
+        column: Tensor,
+        row_grad: Tensor,
+        column_grad: Tensor,
+        *,
+        kept: bool,
+    ) -> Tensor:
+        """Return ∂/∂xᵢⱼ of both directions times 1 / |tⱼ|."""
+        rows, columns = logits.shape
+        grid = (triton.cdiv(rows, ROWS), triton.cdiv(columns, COLUMNS))
+        out = self.room(rows, columns)  # where the logits are too, unless kept
+        _gradient[grid](
+            logits, out, row_label, column_label, inverse, weight, row, column, row_grad, column_grad,
+            rows, columns, logits.stride(0), out.stride(0), far=FAR, kept=kept, block_rows=ROWS,
+            block_columns=COLUMNS, num_warps=WARPS,
+        )  # fmt: skip
+        return out
+
+    def log_sigmoid(
+        self, logits: Tensor, inverse: Tensor, row_label: Tensor, column_label: Tensor, bias: Tensor
+    ) -> Signed:
+        """Sum a tile's -log σ, with its gradient."""
+        rows, columns = logits.shape
+        across, down = triton.cdiv(columns, COLUMNS), triton.cdiv(rows, ROWS)
+        row, top, top_other = logits.new_empty(3, across, rows)
+        to_bias = logits.new_empty(across, rows)
+        _log_sigmoid[(down, across)](
+            logits, inverse, row_label, column_label, bias, row, top, top_other, to_bias,
+            rows, columns, logits.stride(0), far=FAR, block_rows=ROWS, block_columns=COLUMNS, num_warps=WARPS,
+        )  # fmt: skip
+        return Signed(row.sum(0), top.amax(0), top_other.amax(0), logits, to_bias.sum())
 
 
 @triton.jit
@@ -138,3 +151,39 @@ def _gradient(  # type: ignore[no-untyped-def]
     by_column = tl.exp(x - tl.load(column + j, mask=in_columns, other=0.0)[None, :])
     by_column = by_column * tl.load(column_grad + j, mask=in_columns, other=0.0)[None, :]
     tl.store(out + far_down * out_stride + j[None, :], by_row + by_column, mask=inside)
+
+
+@triton.jit
+def _log_sigmoid(  # type: ignore[no-untyped-def]
+    logits, inverse, row_label, column_label, bias, row, top, top_other, to_bias,
+    rows, columns, stride,
+    far: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr,
+):  # fmt: skip
+    i = tl.program_id(0) * block_rows + tl.arange(0, block_rows)
+    j = tl.program_id(1) * block_columns + tl.arange(0, block_columns)
+    in_rows, in_columns = i < rows, j < columns
+    inside = in_rows[:, None] & in_columns[None, :]
+    place = i[:, None].to(tl.int64) * stride + j[None, :]
+    length = tl.load(inverse + j, mask=in_columns, other=0.0)[None, :]
+    x = tl.load(logits + place, mask=inside, other=0.0) * length
+    same = (
+        tl.load(row_label + i, mask=in_rows, other=-1.0)[:, None]
+        == tl.load(column_label + j, mask=in_columns, other=-2.0)[None, :]
+    )
+    highest = tl.max(tl.where(in_columns[None, :], x, 2 * far), axis=1)
+    highest_other = tl.max(tl.where(in_columns[None, :], tl.where(same, x + far, x), 2 * far), axis=1)
+    x += tl.load(bias)
+    x = tl.where(same, -x, x)
+    # log(1 + e^x) and its derivative by e^-|x|, which cannot overflow. Of most pairs that is near 0,
+    # where 1 + e^-|x| loses digits and three terms of the series are exact to rounding.
+    small = tl.exp(-tl.abs(x))
+    series = small * (1.0 - small * (0.5 - small / 3.0))
+    each = tl.maximum(x, 0.0) + tl.where(small < 1e-2, series, tl.log(1.0 + small))
+    slope = tl.where(x > 0, 1.0, small) / (1.0 + small)
+    slope = tl.where(inside, tl.where(same, -slope, slope), 0.0)
+    tl.store(logits + place, slope * length, mask=inside)
+    of_row = tl.program_id(1) * rows + i
+    tl.store(row + of_row, tl.sum(tl.where(inside, each, 0.0), axis=1), mask=in_rows)
+    tl.store(top + of_row, highest, mask=in_rows)
+    tl.store(top_other + of_row, highest_other, mask=in_rows)
+    tl.store(to_bias + of_row, tl.sum(slope, axis=1), mask=in_rows)

@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from jepa_vl.losses.pairs import Pairs
-from jepa_vl.losses.tiles import (
-    FAR,
-    FLOOR,
-    Scratch,
-    chunk_for,
-    inverse_norm,
-    product_flops,
-    remove_radial_,
-    same_label,
-    spans,
-)
+from jepa_vl.losses.tile_operations import operations_for
+from jepa_vl.losses.tiles import FAR, chunk_for, inverse_norm, product_flops, remove_radial_, spans
 
 
 def negative_log_sigmoid(
@@ -67,26 +57,20 @@ def _forward(
     to_predicted, to_target = torch.zeros_like(predicted), torch.zeros_like(target)
     to_scale, to_bias = predicted.new_zeros(()), predicted.new_zeros(())
     inverse, row_inverse = inverse_norm(target), inverse_norm(predicted)
-    scratch = Scratch(predicted, min(chunk, len(predicted)), min(chunk, len(target)))
+    tiles = operations_for(predicted, min(chunk, len(predicted)), min(chunk, len(target)))
     for i in spans(len(predicted), chunk):
         x, out = predicted[i] * (row_inverse[i, None] * scale), to_predicted[i]  # [R, E]
-        top = x.new_full((len(x),), FAR)
-        top_other = top
+        top, top_other = predicted.new_full((2, len(x)), 2 * FAR)
         for j in spans(len(target), chunk):
-            logits, spare = scratch.tiles(len(x), j.stop - j.start)  # [R, C]
-            torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
-            top = torch.maximum(top, logits.amax(dim=1))
-            others = same_label(row_label[i], column_label[j], spare).mul_(FAR).add_(logits)
-            top_other = torch.maximum(top_other, others.amax(dim=1))
-            sign = same_label(row_label[i], column_label[j], spare).mul_(-2).add_(1)  # -z
-            logits.add_(bias).mul_(sign).clamp_(min=FLOOR[x.dtype])
-            total[i] += F.softplus(logits, threshold=80).sum(dim=1)
+            logits = tiles.room(len(x), j.stop - j.start)  # [R, C]
+            torch.mm(x, target[j].T, out=logits)
+            found = tiles.log_sigmoid(logits, inverse[j], row_label[i], column_label[j], bias)
+            total[i] += found.row
+            top, top_other = torch.maximum(top, found.top), torch.maximum(top_other, found.top_other)
             if wanted:
-                grad = logits.sigmoid_().mul_(sign)
-                to_bias += grad.sum()
-                grad.mul_(inverse[j])  # the products below are with columns of any length
-                out.addmm_(grad, target[j])
-                to_target[j].addmm_(grad.T, x)
+                to_bias += found.to_bias
+                out.addmm_(found.grad, target[j])
+                to_target[j].addmm_(found.grad.T, x)
         nearest[i] = top > top_other
         out.mul_(row_inverse[i, None])
         to_scale += (out * predicted[i]).sum()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -11,17 +9,8 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from jepa_vl.losses.pairs import Pairs
-from jepa_vl.losses.tiles import (
-    FAR,
-    Scratch,
-    chunk_for,
-    exp_,
-    inverse_norm,
-    product_flops,
-    remove_radial_,
-    same_label,
-    spans,
-)
+from jepa_vl.losses.tile_operations import operations_for
+from jepa_vl.losses.tiles import FAR, chunk_for, inverse_norm, product_flops, remove_radial_, spans
 
 KEPT = 5120  # numbers a row that the backward pass may hold: its gradient, and logits not computed again
 
@@ -74,15 +63,6 @@ def log_sum_exps(
     return LogSumExps(*sums)
 
 
-def _fused(predicted: Tensor) -> bool:
-    return predicted.is_cuda and predicted.dtype == torch.float32 and _has_triton()
-
-
-@cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
-
-
 # Custom operators, and not a torch.autograd.Function: torch.compile takes each as one node of its graph, and
 # does not unroll the loops over tiles.
 @torch.library.custom_op("jepa_vl::log_sum_exps", mutates_args=())
@@ -98,36 +78,29 @@ def _forward(
     keep: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     row_label, column_label = row_label.to(predicted.dtype), column_label.to(predicted.dtype)
-    if _fused(predicted):
-        from jepa_vl.losses.fused_log_sum_exp import forward
-
-        return forward(predicted, target, scale, row_label, column_label, weight, first, chunk, keep)
-    size = len(predicted)
+    size, width = len(predicted), len(target)
     row, own = predicted.new_empty(size), predicted.new_empty(size)
     nearest = torch.empty(size, dtype=torch.bool, device=predicted.device)
     inverse, row_scale = inverse_norm(target), inverse_norm(predicted) * scale
-    high = predicted.new_full((len(target),), FAR)
-    total = torch.zeros_like(high)
-    scratch = Scratch(predicted, min(chunk, size), min(chunk, len(target)))
+    column = predicted.new_full((width,), 2 * FAR)
     kept = predicted.new_empty(size, keep)
+    tiles = operations_for(predicted, min(chunk, size), min(chunk, width))
     for i in spans(size, chunk):
         x = predicted[i] * row_scale[i, None]  # [R, E]
         mine = slice(first + i.start, first + i.stop)
         own[i] = (x * target[mine]).sum(dim=1) * inverse[mine]
-        row_high = x.new_full((len(x),), FAR)
-        row_total, top = torch.zeros_like(row_high), row_high
-        for j in spans(len(target), chunk):
-            logits, spare = scratch.tiles(len(x), j.stop - j.start)  # [R, C]
-            if j.stop <= keep:
-                logits = kept[i, j]
-            torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
-            top = torch.maximum(top, logits.amax(dim=1))
-            logits.add_(same_label(row_label[i], column_label[j], spare), alpha=FAR)
-            row_high, row_total = _add(row_high, row_total, logits, spare, 1, weight[j])
-            high[j], total[j] = _add(high[j], total[j], logits, spare, 0, None)
-        row[i] = row_high + row_total.log()
-        nearest[i] = top > row_high
-    return row, high + total.log(), own, nearest, kept
+        row[i] = 2 * FAR
+        top, top_other = predicted.new_full((2, len(x)), 2 * FAR)
+        for j in spans(width, chunk):
+            keeps = j.stop <= keep
+            logits = kept[i, j] if keeps else tiles.room(len(x), j.stop - j.start)  # [R, C]
+            torch.mm(x, target[j].T, out=logits)
+            found = tiles.reduce(logits, inverse[j], row_label[i], column_label[j], weight[j], keep=keeps)
+            row[i] = torch.logaddexp(row[i], found.row)
+            column[j] = torch.logaddexp(column[j], found.column)
+            top, top_other = torch.maximum(top, found.top), torch.maximum(top_other, found.top_other)
+        nearest[i] = top > top_other
+    return row, column, own, nearest, kept
 
 
 @torch.library.custom_op("jepa_vl::log_sum_exps_backward", mutates_args=())
@@ -148,29 +121,23 @@ def _backward(
     chunk: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     row_label, column_label = row_label.to(predicted.dtype), column_label.to(predicted.dtype)
-    if _fused(predicted):
-        from jepa_vl.losses.fused_log_sum_exp import backward
-
-        inputs = (predicted, target, scale, row_label, column_label, weight, row, column, kept)
-        return backward(row_grad, column_grad, own_grad, *inputs, first, chunk)
     to_predicted, to_target = torch.zeros_like(predicted), torch.zeros_like(target)
     to_scale = predicted.new_zeros(())
     inverse, row_inverse = inverse_norm(target), inverse_norm(predicted)
     # the products below are with columns of any length
     weight, column_grad = weight * inverse, column_grad * inverse
-    scratch = Scratch(predicted, min(chunk, len(predicted)), min(chunk, len(target)))
+    tiles = operations_for(predicted, min(chunk, len(predicted)), min(chunk, len(target)))
     for i in spans(len(predicted), chunk):
         x, out = predicted[i] * (row_inverse[i, None] * scale), to_predicted[i]  # [R, E]
         for j in spans(len(target), chunk):
-            logits, grad = scratch.tiles(len(x), j.stop - j.start)  # [R, C]
-            spare = logits
-            if j.stop <= kept.shape[1]:
-                logits = kept[i, j]
-            else:
-                torch.mm(x, target[j].T, out=logits).mul_(inverse[j])
-                logits.add_(same_label(row_label[i], column_label[j], grad), alpha=FAR)
-            exp_(torch.sub(logits, row[i, None], out=grad)).mul_(row_grad[i, None]).mul_(weight[j])
-            grad.addcmul_(exp_(torch.sub(logits, column[j], out=spare)), column_grad[j])
+            was_kept = j.stop <= kept.shape[1]
+            logits = kept[i, j] if was_kept else tiles.room(len(x), j.stop - j.start)  # [R, C]
+            if not was_kept:
+                torch.mm(x, target[j].T, out=logits)
+            grad = tiles.gradient(
+                logits, inverse[j], row_label[i], column_label[j], weight[j], row[i], column[j], row_grad[i],
+                column_grad[j], kept=was_kept,
+            )  # fmt: skip
             out.addmm_(grad, target[j])
             to_target[j].addmm_(grad.T, x)
         mine = slice(first + i.start, first + i.stop)
@@ -183,16 +150,6 @@ def _backward(
     for j in spans(len(target), chunk):
         remove_radial_(to_target[j], target[j], inverse[j])
     return to_predicted, to_target, to_scale.to(scale.dtype)
-
-
-def _add(
-    high: Tensor, total: Tensor, logits: Tensor, spare: Tensor, dim: int, weight: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Take further logits into the running maximum, and into the sum of exponentials relative to it."""
-    higher = torch.maximum(high, logits.amax(dim=dim))
-    terms = exp_(torch.sub(logits, higher.unsqueeze(dim), out=spare))
-    more = terms.sum(dim=dim) if weight is None else terms @ weight
-    return higher, total * exp_(high - higher) + more
 
 
 @_forward.register_fake
