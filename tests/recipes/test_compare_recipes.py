@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes" / "compare").glob("*.yaml"))
 TWINS = ("babyai", "tiny", "smollm2", "paper")
 GRIDS = ("ablations", "ablations-small")
+VARIES = {"ablations": ("init_from",), "ablations-small": ("init_from", "objective.optimizer.lr")}
 CLASSES, RETRIEVAL, VQA = "event class, top-1", "text-to-video R@1", "VQA"
 #: Table 7: the changes that it prints beside its rows; those of the layers are not printed.
 PRINTED = {
@@ -38,6 +39,7 @@ PRINTED = {
     "loss-l2": (-9.8, -18.6, -0.6),
     "causal": (-0.6, 1.0, -1.9),
     "random": (0.8, 0.2, -1.9),
+    "lm-random": (0.8, 0.2, -1.9),
 }
 
 
@@ -83,7 +85,7 @@ def test_the_papers_changes_are_those_that_it_prints(name: str) -> None:
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_arm_of_a_grid_changes_what_its_name_says_and_nothing_else_is_listed(name: str) -> None:
     comparison = read(name)
-    assert comparison.varies == ("init_from",)
+    assert comparison.varies == VARIES[name]
     of = {arm.name: arm.values["objective"]["init_args"] for arm in comparison.arms}
     assert of["text-lr-1"]["text_encoder"]["init_args"]["lr_multiplier"] == 1.0
     assert of["default"]["text_encoder"]["init_args"]["lr_multiplier"] == 0.05
@@ -127,6 +129,19 @@ def test_rows_of_the_predictor_in_small_change_it_alone_on_fixed_targets() -> No
         predictors = own.pop("predictor"), base.pop("predictor")
         assert own == base
         assert (predictors[0] == predictors[1]) == (row == "pretrained")
+
+
+def test_layers_of_a_language_model_start_from_its_last_or_first_or_from_random_ones() -> None:
+    comparison = read("ablations-small")
+    last = comparison.arm("lm-last").values["objective"]["init_args"]
+    assert last["predictor"]["init_args"] == {
+        "model": "smollm2-135m-instruct", "layers": 4, "max_query_length": 64,
+    }  # fmt: skip
+    for row, own in (("lm-first", {"end": "first"}), ("lm-random", {"pretrained": False})):
+        assert comparison.against(row) == "lm-last"
+        theirs = comparison.arm(row).values["objective"]["init_args"]
+        assert theirs["predictor"]["init_args"] == last["predictor"]["init_args"] | own
+        assert theirs | {"predictor": last["predictor"]} == last
 
 
 def test_steps_of_the_series_differ_in_the_texts_alone() -> None:
@@ -206,7 +221,7 @@ SMALL = [
         # an arm with each thing that no other recipe has: what the others change, the tests of it train
         ("wording", ["jepa-140", "token-140"]),
         ("label-noise", ["jepa-50", "token-50"]),
-        ("ablations-small", ["pretrained", "loss-vicreg", "causal", "text-smollm2"]),
+        ("ablations-small", ["pretrained", "loss-vicreg", "causal", "text-smollm2", "lm-random"]),
     ],
 )
 def test_arms_of_each_kind_run_shrunk(
