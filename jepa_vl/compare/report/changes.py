@@ -14,13 +14,17 @@ LEGEND = "here; hollow where the interval holds 0", "the paper's"
 
 def changes(summary: Summary) -> Figures | None:
     """Return every arm's change of every metric, and the paper's; None where there is none."""
-    arms = [arm for arm in summary.begun if arm.against]
+    last = summary.budgets[-1]
+    arms = [
+        arm
+        for arm in summary.begun
+        if arm.against and any(summary.difference(arm.name, metric.name, last) for metric in summary.metrics)
+    ]
     columns = [
         forest.Column(metric.name, _points(metric), [_change(summary, arm, metric) for arm in arms])
         for metric in summary.metrics
     ]
-    known = [c for column in columns for c in column.changes if c.value is not None]
-    if not known:
+    if not arms:
         return None
     rows = [label(summary, arm) for arm in arms]
     return Figures(
@@ -28,7 +32,8 @@ def changes(summary: Summary) -> Figures | None:
         panels=[Panel("", forest.panel(rows, columns), _alt(rows, columns))],
         legend=[(LEGEND[0], forest.OURS), (LEGEND[1], forest.PAPER)],
         caption="What each arm changes, at the full budget: mean over seeds (dot), 95 % interval over seeds "
-        "and test episodes (bar), every seed (tick), and what the paper reports (diamond).",
+        "and test episodes (bar), every seed (tick), and what the paper reports (diamond). An arrow at the "
+        "edge is of a mean far beyond it.",
         whole=forest.whole(rows, columns, LEGEND),
         columns=1,
     )

@@ -48,3 +48,23 @@ def test_the_file_names_every_row_and_both_marks_in_colours_of_its_own() -> None
         assert f">{text}</text>" in svg
     assert COLOURS[OURS] in svg
     assert "var(--" not in svg
+
+
+def test_a_row_far_beyond_the_others_is_an_arrow_with_its_value_and_they_keep_their_scale() -> None:
+    near = [Change(-4.0, -5.0, -3.0, paper=-8.0), Change(2.0, 1.0, 3.0), Change(-1.0, -2.0, 0.5)]
+    far = Change(-92.4, -94.0, -90.0)
+    rows = [*ROWS, "collapsed"]
+
+    def svg(changes: Sequence[Change]) -> str:
+        return panel(rows[: len(changes)], [Column("VQA", "points", changes)])
+
+    def apart(changes: Sequence[Change]) -> float:
+        first, second, *_ = sorted(marks(svg(changes), OURS), key=lambda place: place[1])
+        return second[0] - first[0]
+
+    assert apart([*near, far]) > 0.5 * apart(near) > 0
+    assert ">−92.4</text>" in svg([*near, far])
+    assert "−92.4" not in svg(near)
+    # the paper's stays inside, and a value that is only the largest is not far
+    assert len(marks(svg([*near, far]), PAPER)) == 1
+    assert "−9.0</text>" not in svg([*near, Change(-9.0, -10.0, -8.0)])
