@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from jepa_vl.losses.tile_operations import Reduced, Signed, TileOperations
+from jepa_vl.losses.tile_operations import Reduced, Side, Signed, Tile, TileOperations
 from jepa_vl.losses.tiles import FAR
 
 ROWS, COLUMNS = 32, 256  # of the block of a tile that one program has
@@ -29,17 +29,9 @@ class FusedTiles(TileOperations):
         """Return memory for a tile ``[R, C]``."""
         return self._room[:rows, :columns]
 
-    def reduce(
-        self,
-        logits: Tensor,
-        inverse: Tensor,
-        row_label: Tensor,
-        column_label: Tensor,
-        weight: Tensor,
-        *,
-        keep: bool,
-    ) -> Reduced:
+    def reduce(self, tile: Tile, weight: Tensor, *, keep: bool) -> Reduced:
         """Reduce a tile in both directions."""
+        logits, inverse, row_label, column_label = tile
         rows, columns = logits.shape
         across, down = triton.cdiv(columns, COLUMNS), triton.cdiv(rows, ROWS)
         row, top, top_other = logits.new_empty(3, across, rows)
@@ -51,35 +43,21 @@ class FusedTiles(TileOperations):
         )  # fmt: skip
         return Reduced(row.logsumexp(0), column.logsumexp(0), top.amax(0), top_other.amax(0))
 
-    def gradient(
-        self,
-        logits: Tensor,
-        inverse: Tensor,
-        row_label: Tensor,
-        column_label: Tensor,
-        weight: Tensor,
-        row: Tensor,
-        column: Tensor,
-        row_grad: Tensor,
-        column_grad: Tensor,
-        *,
-        kept: bool,
-    ) -> Tensor:
+    def gradient(self, tile: Tile, weight: Tensor, rows: Side, columns: Side, *, kept: bool) -> Tensor:
         """Return ∂/∂xᵢⱼ of both directions times 1 / |tⱼ|."""
-        rows, columns = logits.shape
-        grid = (triton.cdiv(rows, ROWS), triton.cdiv(columns, COLUMNS))
-        out = self.room(rows, columns)  # where the logits are too, unless kept
+        logits, inverse, row_label, column_label = tile
+        grid = (triton.cdiv(logits.shape[0], ROWS), triton.cdiv(logits.shape[1], COLUMNS))
+        out = self.room(*logits.shape)  # where the logits are too, unless kept
         _gradient[grid](
-            logits, out, row_label, column_label, inverse, weight, row, column, row_grad, column_grad,
-            rows, columns, logits.stride(0), out.stride(0), far=FAR, kept=kept, block_rows=ROWS,
-            block_columns=COLUMNS, num_warps=WARPS,
+            logits, out, row_label, column_label, inverse, weight, rows.log_sum_exp, columns.log_sum_exp,
+            rows.grad, columns.grad, *logits.shape, logits.stride(0), out.stride(0), far=FAR, kept=kept,
+            block_rows=ROWS, block_columns=COLUMNS, num_warps=WARPS,
         )  # fmt: skip
         return out
 
-    def log_sigmoid(
-        self, logits: Tensor, inverse: Tensor, row_label: Tensor, column_label: Tensor, bias: Tensor
-    ) -> Signed:
-        """Sum a tile's -log σ, with its gradient."""
+    def log_sigmoid(self, tile: Tile, bias: Tensor, *, wanted: bool) -> Signed:
+        """Sum a tile's -log σ; its gradient comes with the pass, wanted or not."""
+        logits, inverse, row_label, column_label = tile
         rows, columns = logits.shape
         across, down = triton.cdiv(columns, COLUMNS), triton.cdiv(rows, ROWS)
         row, top, top_other = logits.new_empty(3, across, rows)
@@ -88,7 +66,7 @@ class FusedTiles(TileOperations):
             logits, inverse, row_label, column_label, bias, row, top, top_other, to_bias,
             rows, columns, logits.stride(0), far=FAR, block_rows=ROWS, block_columns=COLUMNS, num_warps=WARPS,
         )  # fmt: skip
-        return Signed(row.sum(0), top.amax(0), top_other.amax(0), logits, to_bias.sum())
+        return Signed(row.sum(0), top.amax(0), top_other.amax(0), to_bias.sum())
 
 
 @triton.jit

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from jepa_vl.losses.pairs import Pairs
-from jepa_vl.losses.tile_operations import operations_for
+from jepa_vl.losses.tile_operations import Tile, operations_for
 from jepa_vl.losses.tiles import FAR, chunk_for, inverse_norm, product_flops, remove_radial_, spans
 
 
@@ -64,13 +64,14 @@ def _forward(
         for j in spans(len(target), chunk):
             logits = tiles.room(len(x), j.stop - j.start)  # [R, C]
             torch.mm(x, target[j].T, out=logits)
-            found = tiles.log_sigmoid(logits, inverse[j], row_label[i], column_label[j], bias)
+            tile = Tile(logits, inverse[j], row_label[i], column_label[j])
+            found = tiles.log_sigmoid(tile, bias, wanted=wanted)
             total[i] += found.row
             top, top_other = torch.maximum(top, found.top), torch.maximum(top_other, found.top_other)
             if wanted:
                 to_bias += found.to_bias
-                out.addmm_(found.grad, target[j])
-                to_target[j].addmm_(found.grad.T, x)
+                out.addmm_(logits, target[j])  # they are their gradient now
+                to_target[j].addmm_(logits.T, x)
         nearest[i] = top > top_other
         out.mul_(row_inverse[i, None])
         to_scale += (out * predicted[i]).sum()

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from jepa_vl.losses.pairs import Pairs
-from jepa_vl.losses.tile_operations import operations_for
+from jepa_vl.losses.tile_operations import Side, Tile, operations_for
 from jepa_vl.losses.tiles import FAR, chunk_for, inverse_norm, product_flops, remove_radial_, spans
 
 KEPT = 5120  # numbers a row that the backward pass may hold: its gradient, and logits not computed again
@@ -95,7 +95,8 @@ def _forward(
             keeps = j.stop <= keep
             logits = kept[i, j] if keeps else tiles.room(len(x), j.stop - j.start)  # [R, C]
             torch.mm(x, target[j].T, out=logits)
-            found = tiles.reduce(logits, inverse[j], row_label[i], column_label[j], weight[j], keep=keeps)
+            tile = Tile(logits, inverse[j], row_label[i], column_label[j])
+            found = tiles.reduce(tile, weight[j], keep=keeps)
             row[i] = torch.logaddexp(row[i], found.row)
             column[j] = torch.logaddexp(column[j], found.column)
             top, top_other = torch.maximum(top, found.top), torch.maximum(top_other, found.top_other)
@@ -134,10 +135,9 @@ def _backward(
             logits = kept[i, j] if was_kept else tiles.room(len(x), j.stop - j.start)  # [R, C]
             if not was_kept:
                 torch.mm(x, target[j].T, out=logits)
-            grad = tiles.gradient(
-                logits, inverse[j], row_label[i], column_label[j], weight[j], row[i], column[j], row_grad[i],
-                column_grad[j], kept=was_kept,
-            )  # fmt: skip
+            tile = Tile(logits, inverse[j], row_label[i], column_label[j])
+            rows, columns = Side(row[i], row_grad[i]), Side(column[j], column_grad[j])
+            grad = tiles.gradient(tile, weight[j], rows, columns, kept=was_kept)
             out.addmm_(grad, target[j])
             to_target[j].addmm_(grad.T, x)
         mine = slice(first + i.start, first + i.stop)

@@ -14,6 +14,34 @@ from torch import Tensor
 from jepa_vl.losses.tiles import FAR, FLOOR, Scratch, exp_, same_label
 
 
+class Tile(NamedTuple):
+    """A tile as its product leaves it, and what is known of its rows and columns.
+
+    Attributes:
+        logits: ``[R, C]``, s pᵢ·tⱼ with columns still of length |tⱼ|; any row stride. Written over.
+        inverse: ``[C]``, 1 / |tⱼ|.
+        row_label: ``[R]``, the group of each row.
+        column_label: ``[C]``, the group of each column.
+    """
+
+    logits: Tensor
+    inverse: Tensor
+    row_label: Tensor
+    column_label: Tensor
+
+
+class Side(NamedTuple):
+    """The rows or the columns of a tile in the backward pass.
+
+    Attributes:
+        log_sum_exp: ``[R]`` or ``[C]``, of each over all tiles.
+        grad: Its gradient, a column's already times 1 / |tⱼ|.
+    """
+
+    log_sum_exp: Tensor
+    grad: Tensor
+
+
 class Reduced(NamedTuple):
     """A tile of logits in both directions.
 
@@ -37,91 +65,52 @@ class Signed(NamedTuple):
         row: ``[R]``, Σⱼ -log σ(zᵢⱼ (xᵢⱼ + b)), where z is 1 within a group and -1 elsewhere.
         top: ``[R]``, highest logit x of each row.
         top_other: ``[R]``, highest of other groups.
-        grad: ``[R, C]``, ∂/∂xᵢⱼ times 1 / |tⱼ|, until the next tile.
         to_bias: ∂/∂b, a scalar.
     """
 
     row: Tensor
     top: Tensor
     top_other: Tensor
-    grad: Tensor
     to_bias: Tensor
 
 
 class TileOperations(ABC):
-    """All of a pass over a similarity matrix but its products. Logits x are s pᵢ·tⱼ.
-
-    What is given as logits still has columns of length |tⱼ|, may have any row stride, and is written over.
-    """
+    """All of a pass over a similarity matrix but its products. Logits x are s pᵢ·tⱼ."""
 
     @abstractmethod
     def room(self, rows: int, columns: int) -> Tensor:
         """Return memory for a tile ``[R, C]``, the same for every tile."""
 
     @abstractmethod
-    def reduce(
-        self,
-        logits: Tensor,
-        inverse: Tensor,
-        row_label: Tensor,
-        column_label: Tensor,
-        weight: Tensor,
-        *,
-        keep: bool,
-    ) -> Reduced:
+    def reduce(self, tile: Tile, weight: Tensor, *, keep: bool) -> Reduced:
         """Reduce a tile in both directions.
 
         Args:
-            logits: ``[R, C]``.
-            inverse: ``[C]``, 1 / |tⱼ|.
-            row_label: ``[R]``.
-            column_label: ``[C]``.
+            tile: In any memory.
             weight: ``[C]``, by which a column counts in its rows' sums.
-            keep: Leave in ``logits`` what `gradient` takes as kept.
+            keep: Leave in the tile's logits what `gradient` takes as kept.
         """
 
     @abstractmethod
-    def gradient(
-        self,
-        logits: Tensor,
-        inverse: Tensor,
-        row_label: Tensor,
-        column_label: Tensor,
-        weight: Tensor,
-        row: Tensor,
-        column: Tensor,
-        row_grad: Tensor,
-        column_grad: Tensor,
-        *,
-        kept: bool,
-    ) -> Tensor:
+    def gradient(self, tile: Tile, weight: Tensor, rows: Side, columns: Side, *, kept: bool) -> Tensor:
         """Return ∂/∂xᵢⱼ of both directions times 1 / |tⱼ|, ``[R, C]``, until the next tile.
 
         Args:
-            logits: ``[R, C]``, in `room` unless kept.
-            inverse: ``[C]``, 1 / |tⱼ|.
-            row_label: ``[R]``.
-            column_label: ``[C]``.
-            weight: ``[C]``, already times ``inverse``.
-            row: ``[R]``, log-sum-exp of each row over all tiles.
-            column: ``[C]``, the same of each column.
-            row_grad: ``[R]``, gradient of ``row``.
-            column_grad: ``[C]``, gradient of ``column``, already times ``inverse``.
-            kept: Whether `reduce` kept them.
+            tile: In `room` unless kept.
+            weight: ``[C]``, as `reduce` takes it, already times 1 / |tⱼ|.
+            rows: Of the tile.
+            columns: Of the tile.
+            kept: Whether its logits are as `reduce` kept them.
         """
 
     @abstractmethod
-    def log_sigmoid(
-        self, logits: Tensor, inverse: Tensor, row_label: Tensor, column_label: Tensor, bias: Tensor
-    ) -> Signed:
-        """Sum a tile's -log σ, with its gradient.
+    def log_sigmoid(self, tile: Tile, bias: Tensor, *, wanted: bool) -> Signed:
+        """Sum a tile's -log σ.
 
         Args:
-            logits: ``[R, C]``, in `room`.
-            inverse: ``[C]``, 1 / |tⱼ|.
-            row_label: ``[R]``.
-            column_label: ``[C]``.
+            tile: In `room`.
             bias: b, a scalar.
+            wanted: Whether the tile's logits become ∂/∂xᵢⱼ times 1 / |tⱼ|, and ∂/∂b is summed.
         """
 
 
@@ -141,17 +130,9 @@ class TorchTiles(TileOperations):
         """Return memory for a tile ``[R, C]``."""
         return self._scratch.tiles(rows, columns)[0]
 
-    def reduce(
-        self,
-        logits: Tensor,
-        inverse: Tensor,
-        row_label: Tensor,
-        column_label: Tensor,
-        weight: Tensor,
-        *,
-        keep: bool,
-    ) -> Reduced:
+    def reduce(self, tile: Tile, weight: Tensor, *, keep: bool) -> Reduced:
         """Reduce a tile in both directions; what it keeps is kept anyhow."""
+        logits, inverse, row_label, column_label = tile
         _, spare = self._scratch.tiles(*logits.shape)
         top = logits.mul_(inverse).amax(dim=1)
         logits.add_(same_label(row_label, column_label, spare), alpha=FAR)
@@ -161,40 +142,29 @@ class TorchTiles(TileOperations):
         terms = exp_(torch.sub(logits, column_high, out=spare))
         return Reduced(row, column_high + terms.sum(dim=0).log(), top, high)
 
-    def gradient(
-        self,
-        logits: Tensor,
-        inverse: Tensor,
-        row_label: Tensor,
-        column_label: Tensor,
-        weight: Tensor,
-        row: Tensor,
-        column: Tensor,
-        row_grad: Tensor,
-        column_grad: Tensor,
-        *,
-        kept: bool,
-    ) -> Tensor:
+    def gradient(self, tile: Tile, weight: Tensor, rows: Side, columns: Side, *, kept: bool) -> Tensor:
         """Return ∂/∂xᵢⱼ of both directions times 1 / |tⱼ|."""
+        logits, inverse, row_label, column_label = tile
         spare, grad = self._scratch.tiles(*logits.shape)  # the first is the logits' own, unless kept
         if not kept:
             logits.mul_(inverse).add_(same_label(row_label, column_label, grad), alpha=FAR)
-        exp_(torch.sub(logits, row[:, None], out=grad)).mul_(row_grad[:, None]).mul_(weight)
-        return grad.addcmul_(exp_(torch.sub(logits, column, out=spare)), column_grad)
+        exp_(torch.sub(logits, rows.log_sum_exp[:, None], out=grad)).mul_(rows.grad[:, None]).mul_(weight)
+        return grad.addcmul_(exp_(torch.sub(logits, columns.log_sum_exp, out=spare)), columns.grad)
 
-    def log_sigmoid(
-        self, logits: Tensor, inverse: Tensor, row_label: Tensor, column_label: Tensor, bias: Tensor
-    ) -> Signed:
-        """Sum a tile's -log σ, with its gradient."""
+    def log_sigmoid(self, tile: Tile, bias: Tensor, *, wanted: bool) -> Signed:
+        """Sum a tile's -log σ."""
+        logits, inverse, row_label, column_label = tile
         _, spare = self._scratch.tiles(*logits.shape)
         top = logits.mul_(inverse).amax(dim=1)
         top_other = same_label(row_label, column_label, spare).mul_(FAR).add_(logits).amax(dim=1)
         sign = same_label(row_label, column_label, spare).mul_(-2).add_(1)  # -z
         logits.add_(bias).mul_(sign).clamp_(min=FLOOR[logits.dtype])
         row = F.softplus(logits, threshold=80).sum(dim=1)
-        grad = logits.sigmoid_().mul_(sign)
-        to_bias = grad.sum()
-        return Signed(row, top, top_other, grad.mul_(inverse), to_bias)
+        to_bias = row.new_zeros(())
+        if wanted:
+            to_bias = logits.sigmoid_().mul_(sign).sum()
+            logits.mul_(inverse)
+        return Signed(row, top, top_other, to_bias)
 
 
 def operations_for(like: Tensor, rows: int, columns: int) -> TileOperations:
