@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 from torch import Tensor
+
+from jepa_vl.transfer import send
 
 CHOICE, WINDOW = "choice", "window"  # kinds of samples without a text of their own
 _SHOWN = 10  # candidates that a message lists
@@ -133,11 +135,39 @@ class Item:
 
 @dataclass
 class TextTokens:
-    """A padded batch of tokenised texts."""
+    """B tokenised texts, padded on the right.
 
-    ids: Tensor  # int64 [B, L]
-    mask: Tensor  # bool [B, L], true where there is a token
-    truncated: int = 0  # how many texts were longer than the context
+    Attributes:
+        ids: int64 ``[B, L]``.
+        mask: bool ``[B, L]``, true where there is a token.
+        truncated: How many texts were longer than the context.
+        rows: The ids of each text, for the CPU to know without a wait for the device; None where it does not.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    truncated: int = 0
+    rows: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Row and column of each of the n tokens, each int64 ``[n]``: what ``x[text.mask]`` would look up."""
+        if self.rows is None:
+            row, column = self.mask.nonzero(as_tuple=True)
+            return row, column
+        lengths = torch.tensor([len(row) for row in self.rows])
+        places = (torch.arange(self.ids.shape[1]) < lengths.unsqueeze(1)).nonzero()  # [n, 2]
+        row, column = send(places.T, self.ids.device)
+        return row, column
+
+    def select(self, at: Tensor | slice, rows: Sequence[int]) -> TextTokens:
+        """Return the texts of these rows, which ``at`` says to tensors."""
+        kept = None if self.rows is None else tuple(self.rows[i] for i in rows)
+        return replace(self, ids=self.ids[at], mask=self.mask[at], rows=kept)
+
+    def pin_memory(self) -> TextTokens:
+        """Return a copy in memory from which a GPU copies by itself."""
+        return replace(self, ids=self.ids.pin_memory(), mask=self.mask.pin_memory())
 
     def to(self, device: Any, non_blocking: bool = False) -> TextTokens:
         """Return a copy on ``device``."""
@@ -183,23 +213,19 @@ class Batch:
         else:
             at = torch.as_tensor(rows, dtype=torch.long, device=self.index.device)
 
-        def pick(value: Tensor | TextTokens) -> Tensor | TextTokens:
-            if isinstance(value, TextTokens):
-                return replace(value, ids=value.ids[at], mask=value.mask[at])
-            return value[at]
+        picked = self._each(lambda value: value[at] if isinstance(value, Tensor) else value.select(at, rows))
+        return replace(picked, samples=[self.samples[i] for i in rows])
 
-        picked: dict[str, Any] = {
-            f.name: pick(value)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor | TextTokens)
-        }
-        return replace(self, samples=[self.samples[i] for i in rows], **picked)
+    def pin_memory(self) -> Batch:
+        """Return a copy in memory from which a GPU copies by itself; a data loader calls it."""
+        return self._each(lambda value: value.pin_memory())
 
     def to(self, device: Any, non_blocking: bool = False) -> Batch:
         """Return a copy with every tensor on ``device``."""
-        moved: dict[str, Any] = {
-            f.name: value.to(device, non_blocking=non_blocking)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor | TextTokens)
-        }
-        return replace(self, **moved)
+        return self._each(lambda value: value.to(device, non_blocking=non_blocking))
+
+    def _each(self, change: Callable[[Any], Any]) -> Batch:
+        """Return a copy with every tensor, and all texts, changed alike."""
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed = {k: change(v) for k, v in held.items() if isinstance(v, Tensor | TextTokens)}
+        return replace(self, **changed)

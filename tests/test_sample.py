@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from jepa_vl.sample import Batch, Sample, TextTokens
 
@@ -17,7 +18,7 @@ def sample(**fields: object) -> Sample:
 def batch() -> Batch:
     samples = [sample(id=str(i)) for i in range(4)]
     at = torch.arange(4)
-    query = TextTokens(at[:, None], at[:, None] > 0, truncated=1)
+    query = TextTokens(at[:, None], at[:, None] > 0, truncated=1, rows=((), (1,), (2,), (3,)))
     target = TextTokens(at[:, None] * 10, at[:, None] > 1)
     return Batch(samples, at, at * 2, query, target, tokens=at[:, None, None].float())
 
@@ -73,7 +74,9 @@ def test_select_takes_the_same_rows_of_everything() -> None:
     assert picked.index.tolist() == [3, 1]
     assert picked.group.tolist() == [6, 2]
     assert picked.query.ids.tolist() == [[3], [1]]
+    assert picked.query.rows == ((3,), (1,))
     assert picked.target.mask.tolist() == [[True], [False]]
+    assert picked.target.rows is None
     assert picked.tokens is not None
     assert picked.tokens.flatten().tolist() == [3, 1]
     assert picked.video is None
@@ -90,3 +93,25 @@ def test_every_tensor_moves() -> None:
     tensors = [moved.index, moved.group, moved.query.ids, moved.query.mask, moved.target.ids, moved.tokens]
     assert all(t is not None and t.device.type == "meta" for t in tensors)
     assert moved.query.truncated == 1
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_places_are_where_the_mask_is_true(known: bool) -> None:
+    mask = torch.tensor([[1, 1, 0], [0, 0, 0], [1, 1, 1]], dtype=torch.bool)
+    text = TextTokens(mask.long() * 7, mask, rows=((7, 7), (), (7, 7, 7)) if known else None)
+    values = torch.randn(3, 3, 2)
+    assert torch.equal(values[text.places], values[mask])
+
+
+def test_texts_without_a_token_have_no_places() -> None:
+    empty = TextTokens(torch.zeros(2, 0).long(), torch.zeros(2, 0).bool(), rows=((), ()))
+    assert [len(at) for at in empty.places] == [0, 0]
+
+
+def test_a_loader_can_pin_every_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.to("meta"))  # needs a driver
+    pinned = pin_memory(batch())
+    assert isinstance(pinned, Batch)
+    tensors = [pinned.index, pinned.query.ids, pinned.query.mask, pinned.target.ids, pinned.tokens]
+    assert all(t is not None and t.device.type == "meta" for t in tensors)
+    assert pinned.query.rows == batch().query.rows

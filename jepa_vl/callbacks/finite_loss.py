@@ -37,7 +37,10 @@ class DivergedError(UserError):
 
 
 class FiniteLoss(Callback):
-    """Looks at every loss before its backward pass, on all processes; the weights stay as they are.
+    """Looks at every loss before its optimizer step, on all processes; the weights stay as they are.
+
+    It looks after the backward pass: by then all of that is in a GPU's queue, which a look before would have
+    run empty.
 
     The batch's sample ids are written to ``nonfinite.jsonl`` in the run's folder, a line a batch.
 
@@ -49,6 +52,7 @@ class FiniteLoss(Callback):
     def __init__(self, *, action: Literal["stop", "skip"] = "stop") -> None:
         self.action = action
         self._batch: Any = None
+        self._loss: Tensor | None = None
         self._bad = False
 
     def on_train_batch_start(
@@ -58,17 +62,23 @@ class FiniteLoss(Callback):
         self._batch = batch
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Remember the loss."""
+        self._loss = loss.detach()
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the loss.
 
         Raises:
             DivergedError: It is not finite, and that ends the run.
         """
+        loss = self._loss
+        assert loss is not None
         mine = not bool(torch.isfinite(loss))
         if not _any_process(trainer, mine):
             return
         ids = _gathered([sample.id for sample in self._batch.samples] if mine else [])
         file = Path(trainer.default_root_dir) / FILE
-        value = float(loss.detach()) * trainer.accumulate_grad_batches
+        value = float(loss) * trainer.accumulate_grad_batches
         if trainer.is_global_zero:
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("a", encoding="utf-8") as lines:

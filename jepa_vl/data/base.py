@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from jepa_vl.objectives.base import Objective
 from jepa_vl.sample import Batch, Item, Sample
+from jepa_vl.transfer import is_gpu
 
 SINGLE_FRAME = "single-frame"
 
@@ -73,6 +75,10 @@ class SampleData(LightningDataModule):
     @abstractmethod
     def test_sets(self) -> list[str]:
         """Names of the sample sets of the test loaders."""
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch; to a GPU without waiting for it."""
+        return batch.to(device, non_blocking=is_gpu(device))
 
     @abstractmethod
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -158,6 +158,7 @@ def train_loader(
     *,
     collate: Callable[[list[Item]], Batch],
     num_workers: int,
+    pin_memory: bool = False,
 ) -> TrainLoader:
     """Return the loader of shuffled training batches."""
     return TrainLoader(
@@ -166,6 +167,7 @@ def train_loader(
         sampler=sampler,
         collate_fn=collate,
         num_workers=num_workers,
+        pin_memory=pin_memory,
         persistent_workers=num_workers > 0,
         drop_last=True,
         # its own, so that loading draws nothing from the generator that dropout uses
@@ -181,6 +183,7 @@ def eval_loader(
     num_workers: int,
     rank: int = 0,
     world_size: int = 1,
+    pin_memory: bool = False,
 ) -> BatchLoader:
     """Return a loader that goes through a sample set in order.
 
@@ -197,5 +200,6 @@ def eval_loader(
         shuffle=False,
         collate_fn=collate,
         num_workers=num_workers,
+        pin_memory=pin_memory,
         generator=torch.Generator(),
     )

@@ -15,6 +15,7 @@ from jepa_vl.data.near import NearShuffle
 from jepa_vl.errors import ManifestError, RecipeError, did_you_mean
 from jepa_vl.objectives.base import Objective
 from jepa_vl.sample import Batch
+from jepa_vl.transfer import is_gpu
 
 TRAIN = "train"
 SUFFIX = f"/{SINGLE_FRAME}"
@@ -123,7 +124,9 @@ class SplitData(SampleData):
         samples = self.sample_set(TRAIN)
         sampler = self._train_sampler(samples)
         collate = self._attached().collator()
-        loader = train_loader(samples, sampler, collate=collate, num_workers=self.num_workers)
+        loader = train_loader(
+            samples, sampler, collate=collate, num_workers=self.num_workers, pin_memory=self._on_gpu()
+        )
         loader.in_flight = self._in_flight
         return loader
 
@@ -211,11 +214,16 @@ class SplitData(SampleData):
             num_workers=self.num_workers,
             rank=rank,
             world_size=world_size,
+            pin_memory=self._on_gpu(),
         )
 
     def _stage_now(self) -> str | None:
         """What the trainer does; None where there is none."""
         return None if self.trainer is None or self.trainer.state.fn is None else self.trainer.state.fn.value
+
+    def _on_gpu(self) -> bool:
+        """Whether batches are going to a GPU, which copies them by itself out of pinned memory."""
+        return self.trainer is not None and is_gpu(self.trainer.strategy.root_device)
 
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

@@ -110,7 +110,7 @@ class PrefixLM(TextDecoder):
         said = self.language_model.embed(target.ids[:, :-1])  # [B, L - 1, d]; the last predicts nothing
         mask = torch.cat((target.mask.new_ones(prefix.shape[:2]), target.mask[:, :-1]), dim=1)
         states, _ = self.language_model(torch.cat((prefix, said), dim=1), mask)
-        return states[:, self.prefix_length - 1 :][target.mask]
+        return states[:, self.prefix_length - 1 :][target.places]
 
     @torch.no_grad()
     def decode(self, embeddings: Tensor, *, max_new_tokens: int | None = None) -> list[str]:

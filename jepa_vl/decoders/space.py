@@ -12,6 +12,7 @@ from jepa_vl.checkpoint import load_objective
 from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.base import EMBED
 from jepa_vl.pretrained.weights import shapes_alone
+from jepa_vl.transfer import send
 
 MOST = 500_000  # texts remembered
 #: Parts of an objective that have no say in where its texts lie.
@@ -63,4 +64,4 @@ class TextSpace:
             if len(self._known) + len(found) <= MOST:
                 self._known.update(found)
         rows = [self._known[text] if text in self._known else found[text] for text in texts]
-        return torch.stack(rows).to(device)
+        return send(torch.stack(rows), torch.device(device))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from jepa_vl.sample import TextTokens
 
 
 def close_up(embeddings: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Tensor]:
@@ -28,18 +29,17 @@ def close_up(embeddings: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Ten
     return moved, mask.gather(1, order)
 
 
-def predicting(states: Tensor, prefix: Tensor, target: Tensor) -> Tensor:
+def predicting(states: Tensor, prefix: Tensor, target: TextTokens) -> Tensor:
     """Take the states that predict a target's tokens: that of the prefix's end, then those of the target.
 
     Args:
         states: ``[B, M, d]``, of what `close_up` moved together: prefix and target without its last token.
         prefix: bool ``[B, P]``, the prefix's mask.
-        target: bool ``[B, L]``, the target's.
+        target: B texts of n tokens in all.
 
     Returns:
-        ``[n, d]``, for each of the target's true positions, row by row.
+        ``[n, d]``, for each of the target's tokens, row by row.
     """
-    first = prefix.sum(dim=1, keepdim=True) - 1  # [B, 1]
-    at = first + torch.arange(target.shape[1], device=target.device)  # [B, L]
-    rows = torch.arange(len(at), device=at.device).unsqueeze(1).expand_as(at)
-    return states[rows[target], at[target]]
+    first = prefix.sum(dim=1) - 1  # [B]
+    row, column = target.places  # [n], [n]
+    return states[row, first[row] + column]

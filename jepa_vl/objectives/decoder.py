@@ -120,7 +120,7 @@ class DecoderObjective(TrainedObjective):
     def _token_losses(self, embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the loss, what each of the batch's target tokens costs, and the share that is likeliest."""
         language_model = self.decoder.language_model
-        ids = batch.target.ids[batch.target.mask]
+        ids = batch.target.ids[batch.target.places]
         states = self.decoder.token_states(embeddings, batch.target)
         loss, losses = self.loss(language_model, states, ids, likeliest=True)
         return loss, losses.each, (losses.likeliest == language_model.places(ids)).float().mean()

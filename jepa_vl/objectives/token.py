@@ -124,7 +124,7 @@ class TokenObjective(TrainedObjective):
         if batch.longest_text is not None:
             length = min(length, mask.shape[1] - batch.query.ids.shape[1] + batch.longest_text - 1)
         states, _ = self.language_model(*close_up(*both, length))
-        return self.loss(self.language_model, predicting(states, mask, target.mask), target.ids[target.mask])
+        return self.loss(self.language_model, predicting(states, mask, target), target.ids[target.places])
 
     def on_fit_start(self) -> None:
         """Refuse to go on from a checkpoint whose language model cannot say the training texts.

@@ -29,6 +29,6 @@ class TokenLoss(nn.Module):
         """
         losses = language_model.token_losses(states, ids, likeliest=likeliest)
         # however the tokens are spread over ranks
-        count = torch.tensor(float(len(ids)), device=ids.device, dtype=torch.float32)
+        count = torch.full((), float(len(ids)), device=ids.device, dtype=torch.float32)
         tokens = sum_ranks(count) / world().size
         return losses.total / tokens, losses

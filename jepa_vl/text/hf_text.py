@@ -125,9 +125,9 @@ class HFText(TextEncoder):
 
     def _pooled(self, text: TextTokens, backbone: Any = None) -> Tensor:
         """Token states of ``[B, L]`` ids, pooled to ``[B, width]``; zero for a text without tokens."""
-        filled = text.mask.any(dim=1, keepdim=True)  # [B, 1]
-        if not filled.any():
+        if text.ids.shape[1] == 0:
             return text.ids.new_zeros((len(text.ids), self.dim), dtype=self.backbone.dtype)
+        filled = text.mask.any(dim=1, keepdim=True)  # [B, 1]
         backbone = self.backbone if backbone is None else backbone
         seen = text.mask.clone()
         seen[:, :1] |= ~filled  # attention over nothing is not a number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -9,10 +10,13 @@ import torch
 from torch import Tensor
 
 from jepa_vl.sample import TextTokens
+from jepa_vl.transfer import send
 
 ROWS = 16  # texts encoded at once
 STEP = 8  # lengths are rounded up to a multiple of it
 MOST = 500_000  # texts remembered
+
+Row = tuple[int, ...]  # the ids of a text
 
 
 class EmbeddingMemo:
@@ -33,26 +37,24 @@ class EmbeddingMemo:
     @torch.no_grad()
     def __call__(self, text: TextTokens) -> Tensor:
         """Embed ``[B, L]`` ids to ``[B, d]``, without gradient."""
-        ids, mask = text.ids.cpu(), text.mask.cpu()
-        rows = [row[keep] for row, keep in zip(ids, mask, strict=True)]  # B × [length]
-        keys = [row.numpy().tobytes() for row in rows]
+        device, rows = text.ids.device, text.rows or _rows(text)
+        keys = [array("i", row).tobytes() for row in rows]
         fresh: dict[bytes, Tensor] = {}
-        by_length: dict[int, list[int]] = defaultdict(list)
-        for i, key in enumerate(keys):
-            if key not in self._known and key not in fresh:
-                fresh[key] = rows[i]
-                by_length[-(-len(rows[i]) // STEP) * STEP].append(i)
-        for length, where in by_length.items():
-            for start in range(0, len(where), ROWS):
-                block = where[start : start + ROWS]
-                with torch.autocast(text.ids.device.type, enabled=False):
-                    states = self.encode(_block([rows[i] for i in block], length).to(text.ids.device))
-                for i, state in zip(block, states.cpu(), strict=False):
-                    fresh[keys[i]] = state.clone()
+        by_length: dict[int, list[tuple[bytes, Row]]] = defaultdict(list)
+        for key, row in dict(zip(keys, rows, strict=True)).items():
+            if key not in self._known:
+                by_length[-(-len(row) // STEP) * STEP].append((key, row))
+        for length, unread in by_length.items():
+            for start in range(0, len(unread), ROWS):
+                block = unread[start : start + ROWS]
+                with torch.autocast(device.type, enabled=False):
+                    states = self.encode(_block([row for _, row in block], length).to(device))
+                for (key, _), state in zip(block, states.cpu(), strict=False):
+                    fresh[key] = state.clone()
         out = torch.stack([self._known[k] if k in self._known else fresh[k] for k in keys])
         if len(self._known) + len(fresh) <= MOST:
             self._known.update(fresh)
-        return out.to(text.ids.device)
+        return send(out, device)
 
 
 class UntouchedMemo:
@@ -79,10 +81,15 @@ class UntouchedMemo:
         return self._encode(text)
 
 
-def _block(rows: list[Tensor], length: int) -> TextTokens:
+def _rows(text: TextTokens) -> tuple[Row, ...]:
+    """Look at the ids on the device."""
+    return tuple(tuple(row[real].tolist()) for row, real in zip(text.ids.cpu(), text.mask.cpu(), strict=True))
+
+
+def _block(rows: list[Row], length: int) -> TextTokens:
     ids = torch.zeros(ROWS, max(length, 1), dtype=torch.long)
     mask = torch.zeros(ROWS, max(length, 1), dtype=torch.bool)
     for i, row in enumerate(rows):
-        ids[i, : len(row)] = row
+        ids[i, : len(row)] = torch.tensor(row, dtype=torch.long)
         mask[i, : len(row)] = True
     return TextTokens(ids, mask)

@@ -60,7 +60,7 @@ class TextTokenizer:
         for i, row in enumerate(rows):
             ids_tensor[i, : len(row)] = torch.tensor(row, dtype=torch.long)
             mask[i, : len(row)] = True
-        return TextTokens(ids=ids_tensor, mask=mask, truncated=len(long))
+        return TextTokens(ids_tensor, mask, truncated=len(long), rows=tuple(tuple(row) for row in rows))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of a row of ids, without special tokens."""

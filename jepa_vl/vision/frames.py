@@ -17,7 +17,9 @@ def normalised(frames: Tensor, preprocessing: Preprocessing, dtype: torch.dtype 
     expected = (3, *preprocessing.size)
     if frames.shape[-3:] != expected:
         raise ValueError(f"frames of shape {tuple(frames.shape[-3:])}, but the encoder reads {expected}")
-    mean = torch.tensor(preprocessing.mean, device=frames.device).view(3, 1, 1)
-    std = torch.tensor(preprocessing.std, device=frames.device).view(3, 1, 1)
+    mean, std = (
+        torch.stack([torch.full((), number, device=frames.device) for number in of_channels]).view(3, 1, 1)
+        for of_channels in (preprocessing.mean, preprocessing.std)
+    )
     # one multiplication and one addition: x / 255 / std - mean / std
     return torch.addcmul(-mean / std, frames.float(), 1 / (255 * std)).to(dtype)

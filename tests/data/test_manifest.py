@@ -81,6 +81,17 @@ def test_cached_and_live_runs_see_equal_tokens(
             assert (one.index, one.sample) == (i, other.sample)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batches_for_a_gpu_lie_where_it_can_copy_them_from(
+    make_manifest: MakeManifest, objective: Any, tmp_path: Path, device: str
+) -> None:
+    data = attached(objective, manifest=str(make_manifest()), batch_size=4)
+    data.trainer = trainer(tmp_path, max_steps=1)
+    data.trainer.strategy._root_device = torch.device(device)  # type: ignore[attr-defined]
+    loaders: list[Any] = [data.train_dataloader(), *data.val_dataloader(), *data.test_dataloader()]
+    assert {loader.pin_memory for loader in loaders} == {device == "cuda"}
+
+
 def test_single_frames_take_the_motion_away(make_manifest: MakeManifest, objective: Any) -> None:
     data = attached(objective, manifest=str(make_manifest()), cache_features=False)
     clip, still = data.sample_set("test")[0].video, data.sample_set("test/single-frame")[0].video

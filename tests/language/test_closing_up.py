@@ -4,9 +4,11 @@ import torch
 
 from jepa_vl.language.closing_up import close_up, predicting
 from jepa_vl.language.prefix import last_real
+from jepa_vl.sample import TextTokens
 
 PREFIX = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]], dtype=torch.bool)
 TARGET = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=torch.bool)
+TEXTS = TextTokens(TARGET.long(), TARGET)
 
 
 def rows():
@@ -30,20 +32,20 @@ def test_what_predicts_a_token_is_what_stands_before_it():
     first = last_real(x[:, :4], PREFIX).unsqueeze(1)
     want = torch.cat((first, x[:, 4:]), dim=1)[TARGET]
     moved, _ = close_up(x, mask, 5)
-    assert torch.equal(predicting(moved, PREFIX, TARGET), want)
+    assert torch.equal(predicting(moved, PREFIX, TEXTS), want)
 
 
 def test_the_last_token_predicts_nothing_and_may_be_cut_off():
     x, mask = rows()
     moved, _ = close_up(x, mask, 4)  # one less than prefix and target together
     whole, _ = close_up(x, mask, 6)
-    assert torch.equal(predicting(moved, PREFIX, TARGET), predicting(whole, PREFIX, TARGET))
+    assert torch.equal(predicting(moved, PREFIX, TEXTS), predicting(whole, PREFIX, TEXTS))
 
 
 def test_the_gradient_goes_back_to_where_a_position_came_from():
     x, mask = rows()
     x.requires_grad_()
-    predicting(close_up(x, mask, 5)[0], PREFIX, TARGET).sum().backward()
+    predicting(close_up(x, mask, 5)[0], PREFIX, TEXTS).sum().backward()
     assert x.grad[0, :, 0].tolist() == [0, 1, 0, 0, 1, 1]
     assert x.grad[1, :, 0].tolist() == [0, 0, 0, 1, 0, 0]
     assert not x.grad[2].any()
