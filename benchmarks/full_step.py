@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import seed_everything
+from lightning import LightningDataModule, seed_everything
 from rich.console import Console
 from rich.table import Table
 from steps import Clock, bare_trainer
@@ -31,6 +31,8 @@ from torch.utils.data import DataLoader
 
 from jepa_vl.checkpoint import build_objective
 from jepa_vl.cli.build import make_parser, parse
+from jepa_vl.data.base import SampleData
+from jepa_vl.objectives.system import no_tokens
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.planning.cards import Card
 from jepa_vl.planning.model import Lengths
@@ -83,15 +85,33 @@ def noise(objective: TrainedObjective, size: int, seed: int) -> Batch:
     read = encoder.preprocessing
     shape = (size, read.num_frames, 3, *read.size)
     ids = torch.randint(1000, 30_000, (size, LENGTHS.target), generator=generator)
+    texts = tuple(map(tuple, ids.tolist()))
     return Batch(
         samples=[Sample(id=str(i), media="noise", target="noise") for i in range(size)],
         index=torch.arange(size),
         group=torch.arange(size),
-        query=TextTokens(torch.zeros(size, 0, dtype=torch.long), torch.zeros(size, 0, dtype=torch.bool)),
-        target=TextTokens(ids, torch.ones_like(ids, dtype=torch.bool)),
+        query=no_tokens([""] * size),
+        target=TextTokens(ids, torch.ones_like(ids, dtype=torch.bool), rows=texts),
         longest_text=LENGTHS.query + LENGTHS.target,
         video=torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator),
     )
+
+
+class Noise(LightningDataModule):
+    """Two batches by turns, on their way to the device as those of real data are."""
+
+    transfer_batch_to_device = SampleData.transfer_batch_to_device
+
+    def __init__(self, objective: TrainedObjective, size: int, device: str) -> None:
+        super().__init__()
+        batches = [noise(objective, size, seed) for seed in range(2)]
+        if device == "cuda":
+            batches = [batch.pin_memory() for batch in batches]
+        self.batches = batches * math.ceil(STEPS / 2)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """One pass is the whole training."""
+        return DataLoader(self.batches, batch_size=None)  # type: ignore[arg-type]
 
 
 def train(values: dict[str, Any], size: int, device: str) -> tuple[float, float]:
@@ -100,13 +120,12 @@ def train(values: dict[str, Any], size: int, device: str) -> tuple[float, float]
     with torch.device(device), random_weights():
         objective = build_objective(values)
     assert isinstance(objective, TrainedObjective)
-    batches = [noise(objective, size, seed) for seed in range(2)] * math.ceil(STEPS / 2)
     clock = Clock(when_done)
     options = {key: values["trainer"][key] for key in ("precision", "gradient_clip_val")}
     trainer = bare_trainer(clock, STEPS, accelerator=device, **options)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    trainer.fit(objective, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
+    trainer.fit(objective, datamodule=Noise(objective, size, device))
     return clock.seconds, torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else math.nan
 
 
