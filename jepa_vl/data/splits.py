@@ -223,7 +223,7 @@ class SplitData(SampleData):
 
     def _on_gpu(self) -> bool:
         """Whether batches are going to a GPU, which copies them by itself out of pinned memory."""
-        return self.trainer is not None and is_gpu(self.trainer.strategy.root_device)
+        return is_gpu(self._attached().device)
 
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
