@@ -134,10 +134,9 @@ def _reference(recipe: Recipe, words: CompareWords) -> str:
 def _check_against(recipe: Recipe, laid: Sequence[LaidArm]) -> None:
     names = [each.arm.name for each in laid]
     for name, against in ((each.arm.name, each.arm.against) for each in laid if each.arm.against):
-        others = [other for other in names if other != name]
-        if against not in others:
+        if against not in names:
             key: Key = (*ARMS, name, "against")
-            raise recipe.error(key, f"there is no other arm '{against}'; {did_you_mean(against, others)}")
+            raise recipe.error(key, f"there is no arm '{against}'; {did_you_mean(against, names)}")
 
 
 def _series(recipe: Recipe, words: CompareWords, against: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -17,7 +17,8 @@ class Arm:
         own: Dotted keys that it sets itself, such as ``objective.predictor.layers``.
         decoder: Recipe file of a decoder that is trained on each finished run of the arm, which then says
             its captions a second time; empty for none.
-        against: Name of the arm that it is compared with; empty for the comparison's reference.
+        against: Name of the arm that it is compared with; empty for the comparison's reference, its own for
+            none.
         paper: What the paper reports for it, by the name of a metric (see `Metric.name`).
         about: A few words for tables and legends; the name by default.
     """
@@ -101,5 +102,6 @@ class Comparison:
         return next(arm for arm in self.arms if arm.name == name)
 
     def against(self, name: str) -> str:
-        """Return the name of the arm that an arm is compared with; empty for the reference itself."""
-        return self.arm(name).against or ("" if name == self.reference else self.reference)
+        """Return the name of the arm that an arm is compared with; empty where it is for others alone."""
+        other = self.arm(name).against or self.reference
+        return "" if other == name else other

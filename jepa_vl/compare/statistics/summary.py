@@ -26,7 +26,7 @@ class ArmSummary(_Record):
     Attributes:
         name: Its name.
         about: A few words.
-        against: Name of the arm that it is compared with; empty for the reference.
+        against: Name of the arm that it is compared with; empty for one that others are compared with.
         finished: Seeds whose runs are finished.
         paper: What the paper reports, as it prints it.
         parameters: Part → {"trained": n, "frozen": n}.
