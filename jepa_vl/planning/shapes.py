@@ -23,12 +23,15 @@ def shapes_only() -> Iterator[None]:
         yield
 
 
-def strip_values(module: nn.Module, dtype: torch.dtype | None = None) -> None:
+def strip_values(
+    module: nn.Module, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+) -> None:
     """Put shapes in place of a module's parameters and buffers; those it shares stay shared.
 
     Args:
-        module: On any device, the meta device too; it is on the CPU afterwards.
+        module: On any device, the meta device too.
         dtype: Of its floating-point numbers; what they have by default.
+        device: Where it is afterwards; for shapes alone it need not exist.
     """
     made: dict[int, Tensor] = {}
     for owner in module.modules():
@@ -37,13 +40,13 @@ def strip_values(module: nn.Module, dtype: torch.dtype | None = None) -> None:
                 if tensor is None:
                     continue
                 if id(tensor) not in made:
-                    made[id(tensor)] = _shape_of(tensor, dtype)
+                    made[id(tensor)] = _shape_of(tensor, dtype, device)
                 table[name] = made[id(tensor)]  # type: ignore[assignment]
 
 
-def _shape_of(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+def _shape_of(tensor: Tensor, dtype: torch.dtype | None, device: torch.device | str) -> Tensor:
     kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-    shape = torch.empty(tensor.shape, dtype=kind, device="cpu")
+    shape = torch.empty(tensor.shape, dtype=kind, device=device)
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(shape, requires_grad=tensor.requires_grad)
     return shape

@@ -18,7 +18,7 @@ from jepa_vl.losses.info_nce import InfoNCE
 from jepa_vl.objectives.jepa import JEPAObjective
 from jepa_vl.objectives.token import TokenObjective
 from jepa_vl.objectives.trained import TrainedObjective
-from jepa_vl.planning.shapes import shapes_only
+from jepa_vl.planning.shapes import shapes_only, strip_values
 from jepa_vl.predictors.hf_layers import HFLayersPredictor
 from jepa_vl.sample import Batch
 from jepa_vl.text.hf_text import HFText
@@ -70,28 +70,13 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         objective.train()
         assert objective.training_step(batch, 0).isfinite()
         with shapes_only(), Waits() as mode:
-            on_gpu(objective)
+            strip_values(objective, device=GPU)
+            objective._device = GPU
             loss = objective.training_step(batch.to(GPU, non_blocking=True), 0)
         assert loss.device == GPU
         return mode.found
 
     return of
-
-
-def on_gpu(objective: TrainedObjective) -> None:
-    """Put shapes on a GPU in place of weights."""
-    made: dict[int, Tensor] = {}
-    for module in objective.modules():
-        for table in (module._parameters, module._buffers):
-            for name, tensor in table.items():
-                if tensor is None:
-                    continue
-                if id(tensor) not in made:
-                    shape = torch.empty(tensor.shape, dtype=tensor.dtype, device=GPU)
-                    is_weight = isinstance(tensor, torch.nn.Parameter)
-                    made[id(tensor)] = torch.nn.Parameter(shape, tensor.requires_grad) if is_weight else shape
-                table[name] = made[id(tensor)]  # type: ignore[assignment]
-    objective._device = GPU
 
 
 @pytest.mark.parametrize("frozen", [True, False])
