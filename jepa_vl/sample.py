@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -149,7 +150,7 @@ class TextTokens:
     truncated: int = 0
     rows: tuple[tuple[int, ...], ...] | None = None
 
-    @property
+    @cached_property
     def places(self) -> tuple[Tensor, Tensor]:
         """Row and column of each of the n tokens, each int64 ``[n]``: what ``x[text.mask]`` would look up."""
         if self.rows is None:

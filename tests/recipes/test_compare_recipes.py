@@ -124,9 +124,7 @@ def test_rows_of_the_predictor_in_small_change_it_alone_on_fixed_targets() -> No
     assert fixed == comparison.arm("loss-info-nce").values  # one run is both
     rows = ("pretrained", "causal", "layers-1", "layers-2", "layers-8")
     assert {comparison.against(row) for row in rows} == {"fixed"}
-    assert (
-        comparison.against("fixed") == comparison.against("lm-last") == ""
-    )  # for others to be compared with
+    assert comparison.against("fixed") == comparison.against("lm-last") == ""
     for row in rows:
         own, base = (dict(each["objective"]["init_args"]) for each in (comparison.arm(row).values, fixed))
         predictors = own.pop("predictor"), base.pop("predictor")
