@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from jepa_vl.errors import RecipeError
 from jepa_vl.pretrained.known import known_config, known_tokenizer
+from jepa_vl.pretrained.rms_norm import fuse_norms
 from jepa_vl.pretrained.weights import load_hf, shapes_alone
 
 
@@ -32,8 +33,11 @@ def load_model(name: str, auto_class: Any, *, pretrained: bool = True, dropout: 
     if dropout is not None:
         _set_dropout(config, dropout, name)
     if pretrained and not shapes_alone():
-        return load_hf(auto_class.from_pretrained, name, config=config, dtype=torch.float32)
-    return auto_class.from_config(config, dtype=torch.float32)
+        model = load_hf(auto_class.from_pretrained, name, config=config, dtype=torch.float32)
+    else:
+        model = auto_class.from_config(config, dtype=torch.float32)
+    fuse_norms(model)
+    return model
 
 
 def load_config(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from jepa_vl.pretrained.weights import load_hf, resolve_model, shapes_alone
 from jepa_vl.vision.base import Preprocessing, VisionEncoder
 from jepa_vl.vision.fingerprint import fingerprint
 from jepa_vl.vision.frames import normalised
+from jepa_vl.vision.vjepa2_rotary import share_rotary
 
 #: Model type in the config → the class that reads the tower out of its checkpoint.
 _LOADERS: dict[str, Any] = {
@@ -74,6 +76,8 @@ class HFVision(VisionEncoder):
         height, width = (side // config.patch_size for side in self.preprocessing.size)
         self.dim = config.hidden_size
         self.grid = (num_frames // tubelet, height, width)
+        if self.is_clip_model:
+            self.rotary = share_rotary(self.backbone, math.prod(self.grid)).to(getattr(torch, dtype))
         if frozen:
             self.freeze_part(self.backbone)
 
@@ -91,7 +95,9 @@ class HFVision(VisionEncoder):
 
     def fingerprint(self) -> str:
         """Return a hash of the weights, their precision and the preprocessing."""
-        read = {**vars(self.preprocessing), "kind": self.backbone.config.model_type}
+        read: dict[str, Any] = {**vars(self.preprocessing), "kind": self.backbone.config.model_type}
+        if self.is_clip_model and self.backbone.dtype is not torch.float32:
+            read["rotary"] = "float32"  # tokens of half precision were others while angles were in it too
         return fingerprint({"hf_vision": read}, self.backbone)
 
 
