@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten: Any = torch.ops.aten
@@ -19,7 +18,7 @@ aten: Any = torch.ops.aten
 @contextmanager
 def shapes_only() -> Iterator[None]:
     """Let tensors have no values: a computation costs neither memory nor time, and says its shapes."""
-    with FakeTensorMode(allow_non_fake_inputs=True), FullBatch(), FusedAttention():
+    with FakeTensorMode(allow_non_fake_inputs=True), FullBatch(), fused_kernels():
         yield
 
 
@@ -106,15 +105,44 @@ _ANSWERS: dict[Any, Callable[..., Any]] = {
 }
 
 
-class FusedAttention(TorchFunctionMode):
-    """Has attention done without its matrix of scores also where it drops some, as on a GPU."""
+@contextmanager
+def fused_kernels() -> Iterator[None]:
+    """Have done in one piece, as on a GPU, what a CPU does in several, whose results are kept.
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Leave out the dropout, which is all that keeps the CPU from it."""
-        kwargs = dict(kwargs or {})
-        if func is F.scaled_dot_product_attention:
-            kwargs.pop("dropout_p", None)
-            args = (*args[:4], 0.0, *args[5:]) if len(args) > 4 else args
-        return func(*args, **kwargs)
+    That is attention without its matrix of scores, also where it drops some, and norms by root mean squares.
+    """
+    # not by a mode: a layer that is computed again in the backward pass does not see modes of functions
+    found = {name: getattr(F, name) for name in ("scaled_dot_product_attention", "rms_norm")}
+    attend = found["scaled_dot_product_attention"]
+
+    def attention(*args: Any, **kwargs: Any) -> Tensor:
+        kwargs.pop("dropout_p", None)  # which is all that keeps the CPU from it
+        return attend(*args[:4], *((0.0, *args[5:]) if len(args) > 4 else ()), **kwargs)
+
+    def norm(x: Tensor, _: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+        return _FusedNorm.apply(x, weight)
+
+    try:
+        _set(F, {"scaled_dot_product_attention": attention, "rms_norm": norm})
+        yield
+    finally:
+        _set(F, found)
+
+
+def _set(module: Any, functions: dict[str, Any]) -> None:
+    for name, function in functions.items():
+        setattr(module, name, function)
+
+
+class _FusedNorm(torch.autograd.Function):
+    """The shapes of a fused norm: of ``[…, d]`` it keeps what goes in and one number a row."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight, x.new_empty(x.shape[:-1]))
+        return torch.empty_like(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, weight, _ = ctx.saved_tensors
+        return torch.empty_like(x), None if weight is None else torch.empty_like(weight)

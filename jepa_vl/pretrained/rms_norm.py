@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import rms_norm
+from torch.nn import functional as F
 
 _MULTIPLY_ROUNDED = {  # the weight multiplies what has been rounded to the input's format
     "LlamaRMSNorm",
@@ -38,8 +38,8 @@ class RMSNorm(nn.Module):
         """Norm ``[…, d]`` over its last dimension; of the format that transformers gives."""
         weight = self.weight.float()
         if self.adds_one:
-            return rms_norm(x.float(), weight.shape, 1.0 + weight, self.eps).type_as(x)
-        normed = rms_norm(x.float(), weight.shape, weight, self.eps)
+            return F.rms_norm(x.float(), weight.shape, 1.0 + weight, self.eps).type_as(x)
+        normed = F.rms_norm(x.float(), weight.shape, weight, self.eps)
         return normed.to(torch.promote_types(self.weight.dtype, x.dtype))
 
 

@@ -114,6 +114,10 @@ def test_dropout_takes_no_matrix_of_attention(jepa: Values) -> None:
     plain, dropped = planned(jepa()), planned(jepa("objective.predictor.dropout", "0.1"))
     assert plain.step.flops == dropped.step.flops
     assert dropped.memory.working < 1.6 * plain.memory.working
+    again = planned(
+        jepa("objective.predictor.dropout", "0.1", "objective.layers.checkpoint_activations", "true")
+    )
+    assert again.memory.working < 1.6 * plain.memory.working
 
 
 @pytest.mark.slow
