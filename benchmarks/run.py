@@ -105,6 +105,9 @@ BENCHMARKS = (
     ),
     Benchmark("candidates", "The twin's candidates", small=("--clips 2 --dim 16 --layers 1 --rounds 1",)),
     Benchmark("full_step", "The full-size step", ("--batches 16 32",), cuda=True),
+    Benchmark(
+        "launches", "Launches of the full-size step", small=("--batch 2 --recipes recipes/paper.yaml",)
+    ),
     Benchmark("training_overhead", "Training overhead", ("--steps 6 --rounds 5",), (TRAINING,)),
     Benchmark("features", "Cached features", ("--steps 4 --rounds 3",), (TRAINING,)),
     Benchmark("data_path", "Data path", ("--clips 200",), (PATH,)),

@@ -12,7 +12,7 @@ import torch
 QUICK = ("twin_loss",)
 NAMES = (
     *("loss", "loss_gpu", "gather_flags", "twin_loss", "twin_loss_gpu"),
-    *("candidates", "full_step"),
+    *("candidates", "full_step", "launches"),
     *("training_overhead", "features", "data_path", "scaling", "streaming", "cider_speed"),
     "search_speed",
 )
