@@ -105,7 +105,10 @@ class JEPAObjective(TrainedObjective):
         return embed_in_parts(self._embeddings, map(self._with_frozen_tokens, parts))
 
     def _embeddings(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.predictor(self.visual_tokens(batch), batch.query), self.text_encoder(batch.target)
+        # texts first: what is asked of a GPU there waits for nothing long; and in the backward pass, which
+        # goes the other way, the predictor's long operations run while the small ones of texts are launched
+        target = self.text_encoder(batch.target)
+        return self.predictor(self.visual_tokens(batch), batch.query), target
 
     def _with_frozen_tokens(self, batch: Batch) -> Batch:
         """Keep a frozen encoder's tokens in place of the video: they are not made twice."""

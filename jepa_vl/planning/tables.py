@@ -15,8 +15,8 @@ LEFT_OUT = (
     "Operations are products of matrices, convolutions and attention, two for a multiplication and addition; "
     "what is done number by number, and optimizer and communication, are left out. Working memory is an "
     "estimate: the tensors of one step run on shapes alone, every text of full length and no two alike, with "
-    "fused attention. Weights, gradients, optimizer and buckets are exact. Not in it: the device's context, "
-    "buffers of communication, and what its allocator cannot use."
+    "fused attention and norms. Weights, gradients, optimizer and buckets are exact. Not in it: the device's "
+    "context, buffers of communication, and what its allocator cannot use."
 )
 
 
