@@ -67,15 +67,16 @@ def log_sum_exp_ranks(x: Tensor) -> Tensor:
     return x if world().size == 1 else _LogSumExpRanks.apply(x)
 
 
-def _stack(x: Tensor) -> Tensor:
-    _check_rows(x)
-    rows = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world().size)]
-    dist.all_gather(rows, x.contiguous())
-    return torch.cat(rows)
+def require_even_rows(x: Tensor) -> None:
+    """Compare the numbers of rows of all ranks.
 
+    Gathering different ones hangs, aborts, or cuts rows off, and moments would be divided by a wrong number.
 
-def _check_rows(x: Tensor) -> None:
-    """Compare the numbers of rows first: gathering different ones hangs, aborts, or cuts rows off."""
+    Raises:
+        UserError: The ranks hold different numbers of rows.
+    """
+    if world().size == 1:
+        return
     mine = torch.tensor([x.shape[0]], device=x.device)
     counts = [torch.empty_like(mine) for _ in range(world().size)]
     dist.all_gather(counts, mine)
@@ -85,6 +86,13 @@ def _check_rows(x: Tensor) -> None:
             f"the processes have batches of {', '.join(map(str, rows))} samples, but must have equally many: "
             "give the training loader a sampler and drop_last=True that fill every batch on every process"
         )
+
+
+def _stack(x: Tensor) -> Tensor:
+    require_even_rows(x)
+    rows = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world().size)]
+    dist.all_gather(rows, x.contiguous())
+    return torch.cat(rows)
 
 
 class _GatherRows(torch.autograd.Function):

@@ -91,11 +91,15 @@ def _(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(*output[2:])
 
 
-def _gradient(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-    return *[grads[0] * x for x in ctx.saved_tensors], None, None, None, None
+def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    total, _, *of_gradients = grads
+    if any(grad is not None for grad in of_gradients):
+        raise NotImplementedError("the sigmoid loss has no second derivative")
+    return *[None if total is None else total * x for x in ctx.saved_tensors], None, None, None, None
 
 
 _forward.register_autograd(_gradient, setup_context=_keep)

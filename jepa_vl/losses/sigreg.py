@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jepa_vl.distributed import sum_ranks, world
+from jepa_vl.distributed import require_even_rows, sum_ranks, world
 from jepa_vl.errors import RecipeError
 from jepa_vl.losses.base import Loss, LossOutput
 from jepa_vl.losses.inputs import exact, no_autocast, require_batch
@@ -63,7 +63,7 @@ class SIGReg(Loss):
 
     Raises:
         RecipeError: A weight outside 0 to 1, or no direction.
-        UserError: A training batch of one sample (in ``forward``).
+        UserError: A training batch of one sample, or batches of different sizes over ranks (in ``forward``).
     """
 
     min_batch = 2
@@ -90,6 +90,7 @@ class SIGReg(Loss):
     def forward(self, predicted: Tensor, target: Tensor, group: Tensor) -> LossOutput:
         """Return the loss and its terms; ``group`` does not matter."""
         require_batch(self, predicted)
+        require_even_rows(predicted)
         with no_autocast(predicted):
             p, t = exact(predicted), exact(target)  # [B, E]
             alignment = F.mse_loss(p, t)

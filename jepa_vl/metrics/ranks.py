@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from jepa_vl.errors import UserError
+
 #: Scores that differ by less are ties: closer than float32 embeddings of one text in two batches are.
 TIE = 1e-6
 
@@ -32,15 +34,22 @@ def ranks_of_scores(scores: Tensor, positive: Tensor) -> Tensor:
         float64 ``[Q]``.
 
     Raises:
+        UserError: A score is NaN: it is before and behind nothing, and would leave its query the first rank.
         ValueError: A query has no positive.
     """
     without = int((~positive.any(dim=1)).sum())
     if without:
         raise ValueError(f"{without} of {len(positive)} queries have no positive in the gallery")
+    unknown = int(scores.isnan().any(dim=1).sum())
+    if unknown:
+        raise UserError(
+            f"{unknown} of {len(scores)} queries have scores that are NaN and cannot be ranked; was the "
+            "model trained to the end, and in which precision is it run?"
+        )
     scores = _double(scores)
     positive = positive.to(scores.device)
     best = scores.masked_fill(~positive, -math.inf).amax(dim=1, keepdim=True)  # [Q, 1]
-    level = (scores - best).abs() <= TIE
+    level = (scores == best) | ((scores - best).abs() <= TIE)  # the difference of two infinities is no number
     before = (~positive & ~level & (scores > best)).sum(dim=1)
     rivals = (~positive & level).sum(dim=1)
     equals = (positive & level).sum(dim=1)
@@ -63,6 +72,7 @@ def ranks(
         float64 ``[Q]``; see `ranks_of_scores` for ties.
 
     Raises:
+        UserError: A similarity is NaN.
         ValueError: A query has no positive, or there are not as many lists of positives as queries.
     """
     if len(positives) != len(queries):

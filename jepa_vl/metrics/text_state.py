@@ -22,5 +22,5 @@ def unpack(lengths: Tensor, content: Tensor) -> list[str]:
     ends = lengths.cpu().cumsum(0).tolist()
     return [
         whole[start:end].decode("utf-8", "surrogatepass")
-        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+        for start, end in zip([0, *ends][:-1], ends, strict=True)
     ]

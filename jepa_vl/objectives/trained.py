@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -142,10 +141,3 @@ class TrainedObjective(Objective):
                 2 * len(batch),
             )
         self._truncated += now
-
-
-@torch.no_grad()
-def recall_in_batch(predicted: Tensor, target: Tensor, group: Tensor) -> Tensor:
-    """Share of predictions ``[B, E]`` whose nearest target ``[B, E]`` is of their own group ``[B]``."""
-    nearest = (predicted @ target.T).argmax(dim=1)  # [B]
-    return (group[nearest] == group).float().mean()

@@ -84,7 +84,9 @@ class VQATask(IndexedTask):
             each = [s.float() for s in objective.score(batch.select(rows), candidates)]
         scores = pad_sequence(each, batch_first=True, padding_value=-torch.inf).cpu()  # [n, K]
         best = scores.max(dim=1, keepdim=True)
-        level = scores >= best.values - TIE
+        # where no answer can be said, all score -∞, as what fills up shorter lists does
+        real = torch.arange(scores.shape[1]) < torch.tensor([[len(texts)] for texts in candidates])
+        level = (scores >= best.values - TIE) & real
         right = torch.tensor(
             [texts.index(s.right_answer) for s, texts in zip(asked, candidates, strict=True)]
         )

@@ -97,7 +97,7 @@ def test_different_numbers_of_rows_are_an_error_on_every_rank_and_not_a_hang(
 ) -> None:
     rows = ", ".join(["3"] * (len(ranks) - 1) + ["2"])
     for found in ranks:
-        assert len(found["uneven"]) == 2
+        assert len(found["uneven"]) == 4
         for said in found["uneven"]:
             assert f"batches of {rows} samples, but must have equally many" in said
             assert "drop_last=True" in said

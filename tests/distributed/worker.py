@@ -122,13 +122,19 @@ def primitives() -> dict[str, Any]:
 
 
 def uneven() -> list[str]:
-    """What each gather says when the last rank has a row less."""
+    """What each gather, and each loss that gathers nothing, says when the last rank has a row less."""
     rank, size = world()
     rows = torch.zeros(3 - (rank == size - 1), 2)
+    ids = rows[:, 0].long()
     said = []
-    for gather, x in ((gather_rows, rows), (gather_ids, rows[:, 0].long())):
+    for compute in (
+        lambda: gather_rows(rows),
+        lambda: gather_ids(ids),
+        lambda: VICReg()(rows, rows, ids),
+        lambda: SIGReg()(rows, rows, ids),
+    ):
         try:
-            gather(x)
+            compute()
         except UserError as error:
             said.append(str(error))
     return said

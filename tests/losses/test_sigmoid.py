@@ -96,6 +96,14 @@ def test_without_a_gradient_wanted_the_value_is_the_same() -> None:
     torch.testing.assert_close(value, loss(p, t, REPEATED)[0].detach())
 
 
+def test_a_second_derivative_is_refused_and_not_wrong() -> None:
+    p, t = pair()
+    loss, _ = SigmoidLoss()(p, t, REPEATED)
+    (grad,) = torch.autograd.grad(loss, p, create_graph=True)
+    with pytest.raises(NotImplementedError, match="no second derivative"):
+        grad.square().sum().backward()
+
+
 def test_torch_compile_takes_it_whole_and_gives_the_same_numbers() -> None:
     found = []
     for compiled in (False, True):

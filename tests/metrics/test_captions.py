@@ -102,6 +102,14 @@ def test_reset_forgets(name: str) -> None:
     assert metric.per_sample()[0] == [1]
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+@pytest.mark.parametrize("name", ["cider", "rouge"])
+def test_without_any_caption_the_mean_is_nan_and_no_crash(name: str) -> None:
+    metric = METRICS[name]()
+    assert metric.per_sample()[0] == []
+    assert metric.compute().isnan()
+
+
 def test_texts_are_tokenised_and_tokens_are_not() -> None:
     texts, words = ROUGEL(), ROUGEL()
     texts.update([0], ["The Red ball."], [["the red ball"]])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.retrieval import RetrievalHitRate
 
+from jepa_vl.errors import UserError
 from jepa_vl.metrics import ranks as ranks_module
 from jepa_vl.metrics.ranks import (
     chance_median_rank,
@@ -87,6 +88,22 @@ def test_log_likelihoods_with_minus_infinity_can_be_ranked() -> None:
     scores = torch.tensor([[-math.inf, -3.0, -2.0], [-1.0, -math.inf, -math.inf]])
     positive = torch.tensor([[False, True, False], [True, False, False]])
     assert ranks_of_scores(scores, positive).tolist() == [2, 1]
+
+
+def test_texts_that_cannot_be_said_are_level_with_each_other() -> None:
+    scores = torch.tensor([[-math.inf, -math.inf, -2.0, -math.inf], [-math.inf] * 4])
+    positive = torch.tensor([[True, False, False, False]] * 2)
+    assert ranks_of_scores(scores, positive).tolist() == [3, 2.5]
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_score_that_is_no_number_is_refused_and_not_ranked_first(column: int) -> None:
+    scores = torch.tensor([[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]])
+    scores[1, column] = math.nan
+    with pytest.raises(UserError, match="1 of 2 queries have scores that are NaN"):
+        ranks_of_scores(scores, torch.tensor([[True, False, False]] * 2))
+    with pytest.raises(UserError, match="2 of 2 queries"):
+        ranks(torch.full((2, 6), math.nan), GALLERY, own(2))
 
 
 @pytest.mark.parametrize("k", [1, 5, 10])

@@ -152,6 +152,19 @@ def test_candidates_that_tie_share_the_point(objective: Any, run: Any, rows: Any
     assert rows(run(VQATask(), made, samples))["all", "accuracy"].value == 0.25
 
 
+def test_answers_of_which_none_can_be_said_tie_among_themselves_beside_a_longer_list(
+    objective: Any, run: Any, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [
+        question(0, "a box?", YES_NO, "yes", "presence"),
+        question(1, "how many?", DIGITS, "one", "count"),
+    ]
+    made = objective(samples, [*YES_NO, *DIGITS], SCORE)
+    monkeypatch.setattr(made, "score", lambda _, each: [torch.full((len(c),), -torch.inf) for c in each])
+    found = rows(run(VQATask(), made, samples))
+    assert (found["presence", "accuracy"].value, found["count", "accuracy"].value) == (0.5, 0.25)
+
+
 def test_the_blind_baseline_answers_by_question_then_kind_then_anything(
     objective: Any, run: Any, rows: Any
 ) -> None:

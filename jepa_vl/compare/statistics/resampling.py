@@ -145,6 +145,8 @@ def stretch(of: Resampled) -> Floats:
     if of.over == "seeds and episodes":
         extra = spread - float(of.by_seed.var()) - float(of.by_episode.var())
         both = max(0.0, extra) * of.seeds / (of.seeds - 1)
+        if max(by_seed, by_episode) < 1e-9 * both:  # gains and losses cancel out in every seed and episode
+            by_seed = by_episode = both
     variance = max(by_seed + by_episode - both, by_seed, by_episode)
     freedom = _freedom((by_seed, of.seeds), (by_episode, of.episodes))
     tail = 0.5 + LEVEL / 2

@@ -86,6 +86,17 @@ def test_what_never_differs_has_an_interval_without_width() -> None:
     assert interval(resample(scores_of(np.ones((5, 20))))) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("cells", [[[2.0, -1, -1, 0], [-2, 1, 1, 0], [0, 0, 0, 0]], np.eye(3).tolist()])
+def test_gains_and_losses_that_cancel_out_in_every_seed_and_episode_have_a_width(
+    cells: list[list[float]],
+) -> None:
+    """Variances of seeds and of episodes are 0 in the first case, and rounding errors in the second."""
+    found = resample(scores_of(np.array(cells)))
+    assert max(found.by_seed.var(), found.by_episode.var()) < 1e-30
+    low, high = interval(found) or (0.0, 0.0)
+    assert high - low > 2 * found.joint.std()
+
+
 def test_the_variance_is_that_of_a_crossed_design() -> None:
     """Analysis of variance: (MS of seeds + MS of episodes − MS of what is left) / (S E)."""
     shape = (6, 50)
