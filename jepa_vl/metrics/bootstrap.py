@@ -55,6 +55,9 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the percentile bootstrap 95 % interval of a statistic.
 
+    Of few clusters it is too narrow: of 8 it holds the true mean in 85 to 88 of 100 cases, from some 20
+    on in 91 to 94 (simulated with normal clusters).
+
     Args:
         values: One number for each of n samples, such as 1 for a right answer and 0 for a wrong one.
         groups: A key for each sample, such as its episode. Whole groups are drawn then (cluster

@@ -80,6 +80,19 @@ def test_memory_chunks_do_not_change_the_result(
     assert bootstrap_interval(values) == pytest.approx(whole, rel=1e-12)
 
 
+@pytest.mark.parametrize(("episodes", "least", "most"), [(8, 0.80, 0.91), (60, 0.90, 0.98)])
+def test_an_interval_holds_the_true_mean_as_often_as_it_says(
+    episodes: int, least: float, most: float, rng: np.random.Generator
+) -> None:
+    """With few clusters it is too narrow, as the docstring says."""
+    held = 0
+    for _ in range(400):
+        values = rng.normal(size=episodes).repeat(3) + rng.normal(size=3 * episodes)
+        low, high = bootstrap_interval(values, groups=np.arange(episodes).repeat(3), resamples=300)
+        held += low <= 0 <= high
+    assert least < held / 400 < most
+
+
 def test_the_seed_decides(rng: np.random.Generator) -> None:
     values = rng.random(50)
     assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
