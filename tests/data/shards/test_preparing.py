@@ -79,6 +79,20 @@ def test_lists_of_candidates_that_many_share_are_written_once(make_manifest: Mak
     assert len({id(line.sample.candidates) for line in lines if line.sample.candidates}) == 1
 
 
+def test_a_shared_list_of_candidates_that_names_one_twice_is_read_back(
+    make_manifest: Make, prepare_set: Make
+) -> None:
+    manifest = make_manifest(train=3, val=0, test=0)
+    twice = ("red", "blue", "red")
+    samples = [
+        s.model_copy(update={"candidates": twice, "target": "red"}) if s.query else s
+        for s in read_manifest(manifest)
+    ]
+    write_manifest(manifest, samples)
+    lines = ShardReader(str(prepare_set(manifest))).lines("train")
+    assert [line.sample for line in lines] == samples
+
+
 def test_any_program_with_litdata_can_read_a_set(make_manifest: Make, prepare_set: Make) -> None:
     from litdata import StreamingDataset
 
