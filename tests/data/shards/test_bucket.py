@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import pytest
 import torch
+from botocore.response import StreamingBody
 
 from jepa_vl.cache import cache_dir
 from jepa_vl.data import clips
@@ -235,6 +236,24 @@ def test_the_endpoint_may_stand_in_the_recipe(
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     data = streamed(objective, url, storage_options={"endpoint_url": endpoint})
     assert data.sample_set("train")[0].tokens is not None
+
+
+def test_what_a_kill_may_leave_of_a_copy_has_the_name_under_which_it_is_fetched_again(
+    make_manifest: Make, prepare_set: Make, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_set(make_manifest(), output=bucket)
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    seen: set[str] = set()
+    read = StreamingBody.read
+
+    def looking(body: StreamingBody, **options: Any) -> bytes:
+        seen.update(file.name for file in folder.iterdir())
+        return read(body, **options)
+
+    monkeypatch.setattr(StreamingBody, "read", looking)
+    open_store(bucket).fetch("chunk-0-0.bin", folder / "chunk-0-0.bin.part")
+    assert seen == {"chunk-0-0.bin.part"}
 
 
 def test_a_full_disk_while_a_shard_is_fetched_is_one_error_and_leaves_no_half(
