@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 from jepa_vl.errors import UserError
@@ -29,6 +30,11 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         file = getattr(error, "filename2", None) or getattr(error, "filename", None)
         where = f" while writing {file}" if file else ""
         return f"the disk is full{where}; free some space, or put the cache elsewhere with JEPA_VL_CACHE", 1
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS) and error.filename:
+        return (
+            f"'{error.filename}' cannot be used: {error.strerror}; give another place, or put the cache "
+            "elsewhere with JEPA_VL_CACHE"
+        ), 1
     if type(error).__name__ == "MisconfigurationException" or "`val_check_interval`" in text:
         return f"trainer: {text}", 2
     if type(error).__name__ in _OF_PROCESSES and (gone := _GONE.search(text)):
