@@ -50,8 +50,8 @@ def test_a_full_disk_is_one_message_here_and_from_a_worker() -> None:
     assert (explain(through_a_worker(full)) or ("", 0))[0].startswith("the disk is full")
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
-def test_a_place_that_may_not_be_written_is_one_message(number: int) -> None:
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EEXIST, errno.ENOTDIR])
+def test_a_place_that_cannot_be_written_is_one_message(number: int) -> None:
     message, status = explain(OSError(number, os.strerror(number), "/cache/content-hashes")) or ("", 0)
     assert status == 1
     assert message.startswith(f"'/cache/content-hashes' cannot be used: {os.strerror(number)}; ")
