@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 from jepa_vl.errors import UserError
@@ -12,6 +13,8 @@ _GONE = re.compile(
     r"|Timed out (waiting|after)|Socket Timeout",
     re.IGNORECASE,
 )
+#: May not be written, or there is a file where a folder is wanted.
+_NO_PLACE = (errno.EACCES, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 _OF_PROCESSES = ("RuntimeError", "DistBackendError", "DistNetworkError", "DistStoreError")
 _WORKER = re.compile(r"^Caught \w+ in .*?Original Traceback.*^[\w.]*Error: (.*)", re.DOTALL | re.MULTILINE)
 
@@ -29,6 +32,11 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         file = getattr(error, "filename2", None) or getattr(error, "filename", None)
         where = f" while writing {file}" if file else ""
         return f"the disk is full{where}; free some space, or put the cache elsewhere with JEPA_VL_CACHE", 1
+    if isinstance(error, OSError) and error.errno in _NO_PLACE and error.filename:
+        return (
+            f"'{error.filename}' cannot be used: {error.strerror}; give another place, or put the cache "
+            "elsewhere with JEPA_VL_CACHE"
+        ), 1
     if type(error).__name__ == "MisconfigurationException" or "`val_check_interval`" in text:
         return f"trainer: {text}", 2
     if type(error).__name__ in _OF_PROCESSES and (gone := _GONE.search(text)):

@@ -119,7 +119,7 @@ def _check(options: argparse.Namespace, recipe: Sequence[str]) -> None:
         "--pool and --dtype are of tokens; they need --features": not options.features
         and (options.pool is not None or options.dtype is not None),
         "--quality must be from 1 to 100": options.quality is not None and not 1 <= options.quality <= 100,
-        "--shard-mib must be positive": options.shard_mib <= 0,
+        "--shard-mib must be positive": not options.shard_mib > 0,
         "--size, --frames, --pool and --batch-size must be at least 1": any(
             value is not None and value < 1
             for value in (options.size, options.frames, options.pool, options.batch_size)

@@ -136,6 +136,7 @@ def quiet() -> None:
         "does not have many workers",
         r"module\(s\) in eval mode at the start of training",  # the frozen parts
         "exists and is not empty",  # the checkpoints of a run that goes on
+        "Total length of `_Parts`",  # a preparation of which all shards are written
         "treespec, LeafSpec",  # Lightning's own use of an old torch function
     ):
         warnings.filterwarnings("ignore", f".*{expected}.*")

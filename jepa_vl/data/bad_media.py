@@ -43,9 +43,10 @@ LIMIT = "'max_bad_media' of the recipe's data"
 
 def too_many_bad(messages: Sequence[str], count: int, limit: int, *, key: str = LIMIT) -> UserError:
     """Return the error of a data set with more unreadable media than ``key`` allows."""
-    more = [f"and {count - SHOWN} more"] if len(messages) > SHOWN else []
+    shown = messages[:SHOWN]
+    more = [f"and {count - len(shown):,} more"] if count > len(shown) else []
     if limit == 0:
         head = f"{count} clip(s) cannot be read; {key} allows none"
     else:
         head = f"{count} clips cannot be read; {key} allows {limit}"
-    return UserError("\n  ".join([head, *messages[:SHOWN], *more]))
+    return UserError("\n  ".join([head, *shown, *more]))

@@ -42,22 +42,22 @@ def _hash(path: str, memory: Memory, fresh: Memory) -> str:
     if is_url(path):
         return _digest(path.encode())
     file = Path(path)
-    if not file.is_dir():
-        return _file_hash(file, memory, fresh)
-    parts = [f"{frame.name} {_file_hash(frame, memory, fresh)}" for frame in frame_files(file)]
+    try:
+        if not file.is_dir():
+            return _file_hash(file, memory, fresh)
+        parts = [f"{frame.name} {_file_hash(frame, memory, fresh)}" for frame in frame_files(file)]
+    except (OSError, ValueError):  # the latter of a name that no file can have
+        return MISSING  # said properly, with the sample's name, when the media is read
     return _digest("\n".join(parts).encode())
 
 
 def _file_hash(file: Path, memory: Memory, fresh: Memory) -> str:
-    try:
-        stat = file.stat()
-        known = memory.get(str(file))
-        if known is not None and (known[0], known[1]) == (stat.st_size, stat.st_mtime_ns):
-            return known[2]
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, _blake).hexdigest()
-    except OSError:
-        return MISSING  # said properly, with the sample's name, when the media is read
+    stat = file.stat()
+    known = memory.get(str(file))
+    if known is not None and (known[0], known[1]) == (stat.st_size, stat.st_mtime_ns):
+        return known[2]
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, _blake).hexdigest()
     fresh[str(file)] = (stat.st_size, stat.st_mtime_ns, digest)
     return digest
 

@@ -138,11 +138,15 @@ class TrainLoader(BatchLoader):
         if not state or not isinstance(self.sampler, ShuffledSampler):
             return
         now = self.sampler.order
-        then = {key: state.get(key, "none") for key in now}
+        then = {key: value for key, value in state.items() if key != "position"}
         if now == then:
             self.sampler.position = state["position"]
             return
-        changed = ", ".join(f"{key} {then[key]} → {now[key]}" for key in now if now[key] != then[key])
+        changed = ", ".join(
+            f"{key} {then.get(key, 'none')} → {now.get(key, 'none')}"
+            for key in {**then, **now}
+            if then.get(key) != now.get(key)
+        )
         warnings.warn(
             f"the training data are in another order than in the checkpoint ({changed}); "
             "training goes on with a new pass through them",

@@ -86,9 +86,13 @@ class MixtureSampler(ShuffledSampler):
                 f"data.mixture has {len(pools)} components, more than a batch of {rows} has samples"
             )
         total = sum(weights[name] for name in pools)
-        # the largest takes what rounding leaves over
         self._names = sorted(pools, key=lambda name: (weights[name], name))
         self._shares = {name: weights[name] / total for name in pools}
+        # of what the components before it leave over; at most a half, as the smaller ones come first
+        self._parts = [
+            weights[name] / sum(weights[other] for other in self._names[i:])
+            for i, name in enumerate(self._names)
+        ]
         self._pools = {name: list(pool) for name, pool in pools.items()}
         self._passes: dict[str, tuple[int, list[int]]] = {}
 
@@ -101,17 +105,20 @@ class MixtureSampler(ShuffledSampler):
     def rows(self, batch: int) -> list[int]:
         """Return the positions in global batch ``batch``, for all processes."""
         rows = self.batch_size * self.num_replicas
+        starts, ends = self._counts(batch * rows), self._counts((batch + 1) * rows)
         taken: list[int] = []
-        for name in self._names[:-1]:
-            share = self._shares[name]
-            taken += self._next(
-                name, math.floor(batch * rows * share), math.floor((batch + 1) * rows * share)
-            )
-        smaller = sum(math.floor(batch * rows * self._shares[name]) for name in self._names[:-1])
-        start = batch * rows - smaller
-        taken += self._next(self._names[-1], start, start + rows - len(taken))
+        for name, start, end in zip(self._names, starts, ends, strict=True):
+            taken += self._next(name, start, end)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + batch)
         return [taken[i] for i in torch.randperm(rows, generator=generator).tolist()]
+
+    def _counts(self, rows: int) -> list[int]:
+        """How many of the first ``rows`` rows each component has; with more rows, none has fewer."""
+        counts = []
+        for part in self._parts[:-1]:
+            counts.append(math.floor(rows * part))
+            rows -= counts[-1]
+        return [*counts, rows]  # the largest takes what rounding leaves over
 
     @property
     def order(self) -> dict[str, int | str]:

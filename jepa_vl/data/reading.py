@@ -15,6 +15,7 @@ from jepa_vl.data.bad_media import LIMIT, too_many_bad
 from jepa_vl.data.clips import Clip
 from jepa_vl.data.content import EMPTY, MISSING
 from jepa_vl.data.progress import track
+from jepa_vl.data.records import SHOWN
 from jepa_vl.data.video import MediaError
 from jepa_vl.vision.base import Preprocessing
 from jepa_vl.whole_file import write_whole
@@ -84,16 +85,19 @@ def refuse_unreadable(
         UserError: Names the first of them.
     """
     doomed = [clip for clip in clips if content[clip.path] in (MISSING, EMPTY)]
-    if len(doomed) <= limit:
-        return
-    messages = []
+    count = len(doomed)
+    messages: list[str] = []
     for clip in doomed:
+        if count <= limit or len(messages) == SHOWN:
+            break
         try:
             clip.read(preprocessing)
         except MediaError as error:
             messages.append(str(error))
-    if len(messages) > limit:
-        raise too_many_bad(messages, len(messages), limit, key=key)
+        else:
+            count -= 1  # it has come back
+    if count > limit:
+        raise too_many_bad(messages, count, limit, key=key)
 
 
 def check_media(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from jepa_vl.sample import Sample
 from jepa_vl.whole_file import replacing
 
 SHOWN = 5  # broken lines or files listed in one message; the rest is counted
+COMPARED = 1000  # names of a folder that a missing one is compared with; in a larger one that takes too long
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,15 @@ def missing_file(path: Path) -> str:
     """Say that a file is missing, and what is there that looks like it."""
     if not path.parent.is_dir():
         return f"there is no folder '{path.parent}'"
-    near = nearest(path.name, (entry.name for entry in path.parent.iterdir()))
+    names = [entry.name for entry in islice(path.parent.iterdir(), COMPARED + 1)]
+    near = nearest(path.name, names) if len(names) <= COMPARED else []
     hint = "; did you mean " + " or ".join(f"'{name}'" for name in near) + "?" if near else ""
     return f"there is no '{path.name}' in '{path.parent}'{hint}"
 
 
 def _lines(path: Path) -> list[str]:
+    if path.is_dir():
+        raise ManifestError(f"manifest '{path}' is a folder; expected a file of JSON lines")
     if not path.is_file():
         raise ManifestError(f"manifest '{path}' is not a file: {missing_file(path)}")
     try:

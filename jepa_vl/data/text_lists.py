@@ -27,8 +27,9 @@ def write_lines(path: Path, texts: Sequence[str]) -> None:
 
 
 def has_lines(texts: Sequence[str]) -> bool:
-    """Whether every text fits on a line: `read_lines` would give the list back."""
-    return all(text and text == text.strip() and "\n" not in text and "\r" not in text for text in texts)
+    """Whether every text fits on a line and none occurs twice: a manifest could name the file of the list."""
+    lines = all(text and text == text.strip() and "\n" not in text and "\r" not in text for text in texts)
+    return lines and len(set(texts)) == len(texts)
 
 
 class SharedLists:

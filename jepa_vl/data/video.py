@@ -27,7 +27,14 @@ FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+#: How a video is held in its file → how it is shown, in degrees counter-clockwise.
+TURNS = {
+    90: Image.Transpose.ROTATE_90,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_270,
+}
 DECODING_ERRORS = (OSError, av.error.FFmpegError, ValueError, SyntaxError, Image.DecompressionBombError)
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 CUT_OFF_SECONDS = 1.0  # how much sooner than its header says a video may end
 
 
@@ -149,7 +156,7 @@ def _from_video(path: str, wanted: int, start: float | None, end: float | None) 
             raise MediaError(f"'start' ({first:g} s) lies behind the end of the video ({length:g} s)")
         step = (last - first) / wanted
         times = [first + (i + 0.5) * step for i in range(wanted)]  # centres of T equal intervals
-        return [frame.to_image() for frame in _shown_at(container, stream, times)]
+        return [upright(frame) for frame in _shown_at(container, stream, times)]
 
 
 def _length(container: InputContainer, stream: VideoStream) -> float:
@@ -157,6 +164,9 @@ def _length(container: InputContainer, stream: VideoStream) -> float:
     assert stream.time_base is not None
     if stream.duration:
         return float(stream.duration * stream.time_base)
+    # Matroska's header has the length of the whole file, and its sound may go on for longer than the video
+    if clock := _CLOCK.fullmatch(stream.metadata.get("DURATION", "")):
+        return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
     if container.duration:
         return container.duration / av.time_base
     ends = [p.pts + (p.duration or 0) for p in container.demux(stream) if p.pts is not None]
@@ -209,6 +219,13 @@ def _pts(frame: VideoFrame) -> int:
     if frame.pts is None:
         raise MediaError("its frames carry no time stamps")
     return frame.pts
+
+
+def upright(frame: VideoFrame) -> Image.Image:
+    """Return a frame the way up that players show it; a phone notes how it was held beside the frames."""
+    image: Image.Image = frame.to_image()
+    turn = TURNS.get(frame.rotation % 360)
+    return image if turn is None else image.transpose(turn)
 
 
 def fit_frame(image: Image.Image, preprocessing: Preprocessing) -> Tensor:

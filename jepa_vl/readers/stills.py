@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from PIL.Image import Image
 
-from jepa_vl.data.video import DECODING_ERRORS, MediaError
+from jepa_vl.data.video import DECODING_ERRORS, MediaError, upright
 
 QUALITY = 95  # of the JPEG files
 
@@ -52,4 +52,4 @@ def _shown_at(video: Path, second: float) -> Image:
             shown = frame
         if shown is None:
             raise ValueError(f"there is no frame at {second:g} s")
-        return shown.to_image()
+        return upright(shown)

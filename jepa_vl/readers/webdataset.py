@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from jepa_vl.sample import Sample
 from jepa_vl.whole_file import write_whole
 
 VERSION = "webdataset tars: 000000012.jpg, 000000012.txt and 000000012.json side by side"
-DONE = "texts.jsonl"  # of an unpacked shard; written last, so a folder without it is not finished
+#: Of an unpacked shard: its origin, then its texts. Written last, so a folder without it is not finished.
+DONE = "texts.jsonl"
+_MARKED = 2**20  # bytes at the beginning of a tar that tell it from others
 
 
 class WebDataset(Reader):
@@ -52,13 +55,23 @@ class WebDataset(Reader):
         self.media.mkdir(parents=True, exist_ok=True)
 
     def samples(self) -> Iterator[Sample]:
-        """Unpack each shard, then yield its images."""
+        """Unpack each shard, then yield its images.
+
+        Raises:
+            ManifestError: A tar is not there, cannot be unpacked, or another one of its name was.
+        """
         for shard in files_of(self.shards, VERSION):
             folder = self.media / shard.stem
-            if not (folder / DONE).is_file():
-                _unpack(shard, folder, self.caption)
-            for line in (folder / DONE).read_text(encoding="utf-8").splitlines():
-                item = json.loads(line)
+            origin = {"tar": _mark(shard), "caption": self.caption}
+            known = _lines(folder / DONE)[0] if (folder / DONE).is_file() else {}
+            if known.get("tar", origin["tar"]) != origin["tar"]:
+                raise ManifestError(
+                    f"'{folder}' holds the images of another {shard.name} than {shard}; name another folder "
+                    "for --media, or delete this one"
+                )
+            if known != origin:
+                _unpack(shard, folder, origin)
+            for item in _lines(folder / DONE)[1:]:
                 yield Sample(
                     id=f"webdataset/{shard.stem}/{item['key']}",
                     media=f"{shard.stem}/{item['image']}",
@@ -68,7 +81,17 @@ class WebDataset(Reader):
                 )
 
 
-def _unpack(shard: Path, folder: Path, caption: str) -> None:
+def _mark(shard: Path) -> str:
+    with shard.open("rb") as tar:
+        start = hashlib.blake2b(tar.read(_MARKED), digest_size=16)
+    return f"{start.hexdigest()} {shard.stat().st_size}"
+
+
+def _lines(done: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in done.read_text(encoding="utf-8").splitlines()]
+
+
+def _unpack(shard: Path, folder: Path, origin: dict[str, str]) -> None:
     """Write the images of a tar to a folder, and last of all the list of their texts."""
     folder.mkdir(exist_ok=True)
     images: dict[str, str] = {}
@@ -86,7 +109,7 @@ def _unpack(shard: Path, folder: Path, caption: str) -> None:
                 elif suffix == ".txt":
                     texts[key] = file.read().decode("utf-8", errors="replace").strip()
                 elif suffix == ".json":
-                    texts.setdefault(key, _caption(file.read(), caption))
+                    texts.setdefault(key, _caption(file.read(), origin["caption"]))
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise ManifestError(f"{shard}: cannot be unpacked ({error}); this reader reads {VERSION}") from error
     found = [key for key in images if texts.get(key)]
@@ -95,8 +118,8 @@ def _unpack(shard: Path, folder: Path, caption: str) -> None:
             f"{shard}: no image has a text ({len(images):,} images, {len(texts):,} texts); "
             f"this reader reads {VERSION}"
         )
-    lines = (json.dumps({"key": key, "image": images[key], "text": texts[key]}) for key in found)
-    write_whole(folder / DONE, "".join(f"{line}\n" for line in lines))
+    items = ({"key": key, "image": images[key], "text": texts[key]} for key in found)
+    write_whole(folder / DONE, "".join(f"{json.dumps(line)}\n" for line in (origin, *items)))
 
 
 def _key(member: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,14 @@ def test_a_full_disk_is_one_message_here_and_from_a_worker() -> None:
     assert "the disk is full while writing /cache/x.npy" in message
     assert "JEPA_VL_CACHE" in message
     assert (explain(through_a_worker(full)) or ("", 0))[0].startswith("the disk is full")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EEXIST, errno.ENOTDIR])
+def test_a_place_that_cannot_be_written_is_one_message(number: int) -> None:
+    message, status = explain(OSError(number, os.strerror(number), "/cache/content-hashes")) or ("", 0)
+    assert status == 1
+    assert message.startswith(f"'/cache/content-hashes' cannot be used: {os.strerror(number)}; ")
+    assert "JEPA_VL_CACHE" in message
 
 
 def test_a_full_disk_under_a_checkpoint_names_the_checkpoint_or_at_least_the_cause() -> None:

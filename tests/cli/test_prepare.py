@@ -128,6 +128,10 @@ def test_inspect_shows_counts_and_draws_a_sheet(tiny: Path, jepa_vl: Command, ar
         ((*PICTURES, "--output", "x", "--quality", "90"), "--quality and --lossless exclude each other"),
         ((*FEATURES, "--output", "x", "--lossless"), "of pictures, and --features stores tokens"),
         ((*PICTURES, "--output", "x", "--pool", "2"), "they need --features"),
+        (
+            ("m.jsonl", "--size", "8", "--frames", "2", "--output", "x", "--shard-mib", "nan"),
+            "--shard-mib must be positive",
+        ),
         (("m.jsonl", "--size", "0", "--frames", "2", "--output", "x"), "must be at least 1"),
         (
             (*PICTURES, "--output", "x", "--shard-mb", "1"),

@@ -68,3 +68,8 @@ def test_missing_empty_and_remote_media_have_hashes_too(tmp_path: Path) -> None:
     assert found[str(tmp_path / "none.mp4")] == MISSING
     assert found[str(tmp_path / "empty.mp4")] == EMPTY
     assert found["https://x/a"] != found["https://x/b"]
+
+
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path) -> None:
+    names = [str(tmp_path / "a\0b.mp4"), str(tmp_path / ("x" * 5000))]
+    assert content_hashes(names) == dict.fromkeys(names, MISSING)

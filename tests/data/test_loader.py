@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from jepa_vl.data.loader import ShuffledSampler, TrainLoader, eval_loader, train_loader
 from jepa_vl.data.mixture import MixtureSampler
+from jepa_vl.data.near import NearShuffle
 from jepa_vl.data.video import MediaError
 from jepa_vl.errors import UserError
 
@@ -127,6 +128,30 @@ def test_a_state_of_other_data_is_said_and_starts_a_new_pass() -> None:
         after.load_state_dict(before.state_dict())
     fresh = loader(14, seed=6)
     assert take(after, 2) == take(fresh, 2 * 4 + 2)[-2:]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "said"),
+    [
+        (
+            MixtureSampler({"a": range(4), "b": range(4, 11)}, {"a": 1.0, "b": 2.0}, batch_size=3, seed=5),
+            "(mixture a 0.3333, b 0.6667 → none)",
+        ),
+        (
+            ShuffledSampler(11, batch_size=3, seed=5, near=NearShuffle([i // 4 for i in range(11)], 2)),
+            "(shards mixed 2 → none)",
+        ),
+    ],
+)
+def test_a_mixture_or_shards_mixed_that_are_no_longer_there_are_another_order(
+    sampler: ShuffledSampler, said: str
+) -> None:
+    before = train_loader(Numbers(11), sampler, collate=collate, num_workers=0)  # type: ignore[arg-type]
+    take(before, 2)
+    after = loader()
+    with pytest.warns(UserWarning, match=re.escape(said)):
+        after.load_state_dict(before.state_dict())
+    assert take(after, 1) == take(loader(), 4)[3:]
 
 
 def test_too_few_samples_for_a_batch_is_an_error_with_numbers() -> None:

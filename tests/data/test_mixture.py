@@ -38,6 +38,19 @@ def test_every_batch_is_full_and_close_to_its_shares() -> None:
         assert all(abs(counts[name] - 8 * share) < 2 for name, share in WEIGHTS.items())
 
 
+@pytest.mark.parametrize(("components", "rows"), [(20, 64), (5, 6), (7, 7)])
+def test_many_components_of_one_weight_all_have_their_share_and_no_sample_twice_in_a_pass(
+    components: int, rows: int
+) -> None:
+    pools = {str(c): list(range(1000 * c, 1000 * (c + 1))) for c in range(components)}
+    mixed = MixtureSampler(pools, dict.fromkeys(pools, 1.0), batch_size=rows, seed=0)
+    batches = [mixed.rows(batch) for batch in range(900 * components // rows)]
+    seen = [i for batch in batches for i in batch]
+    assert len(set(seen)) == len(seen) == rows * len(batches)
+    counts = Counter(i // 1000 for i in seen)
+    assert all(abs(counts[c] - len(seen) / components) < 3 for c in range(components))
+
+
 def test_a_component_is_gone_through_before_it_comes_round_again() -> None:
     mixed = sampler()
     stream = [i for batch in range(40) for i in mixed.rows(batch) if component(i) == "caption"]

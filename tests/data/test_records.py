@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jepa_vl.data.records import read_manifest, read_records, write_manifest
+from jepa_vl.data import records
+from jepa_vl.data.records import missing_file, read_manifest, read_records, write_manifest
 from jepa_vl.errors import ManifestError
 from jepa_vl.sample import Sample
 
@@ -157,3 +158,19 @@ def test_media_are_relative_to_the_manifest_or_to_root(tmp_path: Path) -> None:
     assert [r.path for r in read_records(path)] == [str(tmp_path / "a.mp4"), "/x.mp4", "s3://y"]
     assert read_records(path, root="/other")[0].path == "/other/a.mp4"
     assert read_records(path)[1].where == f"{path}, line 2"
+
+
+def test_a_folder_is_no_manifest_and_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    assert error_of(tmp_path) == f"manifest '{tmp_path}' is a folder; expected a file of JSON lines"
+
+
+def test_a_missing_file_is_compared_with_the_names_of_a_small_folder_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of missing media in a folder of thousands of others took hours of comparing names."""
+    monkeypatch.setattr(records, "COMPARED", 2)
+    for name in ("clip1.webm", "clip2.webm"):
+        (tmp_path / name).touch()
+    assert "did you mean 'clip1.webm'" in missing_file(tmp_path / "clip1.mp4")
+    (tmp_path / "clip3.webm").touch()
+    assert missing_file(tmp_path / "clip1.mp4") == f"there is no 'clip1.mp4' in '{tmp_path}'"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,6 +90,64 @@ def test_no_more_is_decoded_than_the_stretch_takes(
     decoded = 0
     read_clip(str(path), FOUR)
     assert decoded <= 4 * 12  # four groups of ten, not 200
+
+
+def turned(path: Path, a: int, b: int, c: int, d: int) -> str:
+    """Note in an MP4's header that its frames are shown turned: (x, y) → (a x + c y, b x + d y)."""
+    parts = (a, b, 0, c, d, 0, 0, 0, 0x4000)
+    matrix = b"".join(struct.pack(">i", part << 16) for part in parts)
+    content = path.read_bytes()
+    upright = b"".join(struct.pack(">i", part << 16) for part in (1, 0, 0, 0, 1, 0, 0, 0, 0x4000))
+    at = content.index(upright, content.index(b"tkhd"))
+    out = path.with_name(f"{a}{b}{c}{d}.mp4")
+    out.write_bytes(content[:at] + matrix + content[at + len(matrix) :])
+    return str(out)
+
+
+def test_a_video_that_a_phone_held_sideways_is_read_upright(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": "4"})
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        pixels = np.zeros((32, 32, 3), dtype=np.uint8)
+        pixels[:, :16] = 240  # bright on the left
+        for _ in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    bright = {  # where it is when a player shows it
+        str(tmp_path / "v.mp4"): "left",
+        turned(tmp_path / "v.mp4", 0, 1, -1, 0): "top",
+        turned(tmp_path / "v.mp4", -1, 0, 0, -1): "right",
+        turned(tmp_path / "v.mp4", 0, -1, 1, 0): "bottom",
+    }
+    for path, side in bright.items():
+        for frame in read_clip(path, FOUR, start=0.5, end=2.0).float().mean(1):  # [H, W]
+            halves = {"left": frame[:, :4], "right": frame[:, 4:], "top": frame[:4], "bottom": frame[4:]}
+            assert max(halves, key=lambda half: halves[half].mean().item()) == side, path
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_sound_that_goes_on_after_the_video_is_not_a_video_cut_off(tmp_path: Path, suffix: str) -> None:
+    path = str(tmp_path / f"v.{suffix}")
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        sound = container.add_stream("aac", rate=8000)
+        for value in (20, 80, 140, 200):
+            pixels = np.full((32, 32, 3), value, dtype=np.uint8)
+            for _ in range(5):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+        for start in range(0, 10 * 8000, 1024):
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono"
+            )
+            silence.sample_rate, silence.pts = 8000, start
+            container.mux(sound.encode(silence))
+        container.mux(sound.encode(None))
+    assert video.video_length(path) == pytest.approx(2.0)
+    assert np.allclose(greys(read_clip(path, FOUR)), [20, 80, 140, 200], atol=3)
 
 
 def test_frames_keep_the_order_of_their_numbers(tmp_path: Path, media: SimpleNamespace) -> None:

@@ -364,12 +364,35 @@ def test_webdataset_unpacks_images_with_texts_into_a_manifest(shards: Path, tmp_
         assert unpacked.size == (4, 4)
 
 
-def test_webdataset_goes_on_with_the_shard_it_stopped_in(shards: Path, tmp_path: Path) -> None:
+def test_webdataset_goes_on_with_the_shard_it_stopped_in(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader = WebDataset(shards=str(shards / "*.tar"), media=str(tmp_path / "images"))
     whole = list(reader.samples())
     (tmp_path / "images" / "00001" / "texts.jsonl").unlink()  # as if stopped in the second
-    (shards / "00000.tar").write_bytes(b"")  # and the first is not opened again
+    unpacked = []
+    opened = tarfile.open
+    monkeypatch.setattr(tarfile, "open", lambda path: unpacked.append(path) or opened(path))
     assert list(reader.samples()) == whole
+    assert unpacked == [shards / "00001.tar"]
+
+
+def test_webdataset_takes_a_tar_of_the_same_name_for_another_one(shards: Path, tmp_path: Path) -> None:
+    """img2dataset calls the first tar of every data set 00000.tar."""
+    media = str(tmp_path / "images")
+    list(WebDataset(shards=str(shards / "*.tar"), media=media).samples())
+    shard(shards / "00000.tar", {"000.jpg": image(), "000.txt": b"of another data set"})
+    with pytest.raises(ManifestError, match=r"00000' holds the images of another 00000.tar than .*--media"):
+        list(WebDataset(shards=str(shards / "*.tar"), media=media).samples())
+
+
+def test_webdataset_reads_the_texts_anew_for_another_key(shards: Path, tmp_path: Path) -> None:
+    def texts(caption: str) -> list[str]:
+        reader = WebDataset(shards=str(shards / "00000.tar"), media=str(tmp_path / "images"), caption=caption)
+        return [s.target for s in reader.samples()]
+
+    assert texts("caption") == ["a café", "from json"]
+    assert texts("url") == ["a café", "https://example.org"]
 
 
 def test_webdataset_names_a_broken_shard_and_one_of_another_kind(shards: Path, tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ class BucketStore(Store):
     def fetch(self, name: str, target: Path) -> None:
         """Download an object."""
         try:
-            self.client.download_file(self.bucket, self.prefix + name, str(target))
+            # download_file writes to a name of its own, which a kill would leave and no limit would count
+            with target.open("wb") as file:
+                self.client.download_fileobj(self.bucket, self.prefix + name, file)
         except OSError:
             raise
         except Exception as error:

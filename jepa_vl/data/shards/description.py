@@ -191,6 +191,11 @@ class Prepared(_Strict):
     clip_bytes: Amounts | None
     norms: Amounts | None
 
+    @cached_property
+    def version(self) -> str:
+        """A name for what came of the plan: prepared again, other clips may turn out to be readable."""
+        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=IDENTITY_BYTES).hexdigest()
+
     @property
     def size(self) -> int:
         """Bytes of all shards."""

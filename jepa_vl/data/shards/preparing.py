@@ -92,12 +92,12 @@ def prepare(preparation: Preparation, store: Store) -> str | None:
         batch_size=p.batch_size,
         num_workers=p.num_workers,
     )
-    if work.left():
-        bad = complaints(shards, _known_bad(store))
-        runner = extract(work, plan, p.encoder, max_bad=p.max_bad, bad=bad, trainer=p.trainer)
-        runner.strategy.barrier("shards are written")
-        if not runner.is_global_zero:
-            return None
+    # also where all shards are written: the trainer knows which process is the first
+    bad = complaints(shards, _known_bad(store))
+    runner = extract(work, plan, p.encoder, max_bad=p.max_bad, bad=bad, trainer=p.trainer)
+    runner.strategy.barrier("shards are written")
+    if not runner.is_global_zero:
+        return None
     return finish(store, plan, p.catalogue, shards, max_bad=p.max_bad)
 
 

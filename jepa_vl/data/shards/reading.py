@@ -64,7 +64,7 @@ class ShardReader:
         """Where files are read from: the set's own folder, or that of its copies."""
         if self.store.local is not None:
             return self.store.local
-        return cache_dir("shards") / self.prepared.plan.identity.hex()
+        return cache_dir("shards") / self.prepared.version
 
     def shard_of(self, row: int) -> int:
         """Return the number of the shard that a clip is in."""

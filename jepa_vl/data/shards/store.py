@@ -157,7 +157,10 @@ def _full_disk_said(place: str) -> Iterator[None]:
                 f"the disk of '{place}' is full; free some space and run the same command again: "
                 "what is done is kept"
             ) from error
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+        if (
+            isinstance(error, PermissionError | NotADirectoryError | FileExistsError)
+            or error.errno == errno.EROFS
+        ):
             raise UserError(f"'{place}' cannot be written: {error.strerror}") from error
         raise
 

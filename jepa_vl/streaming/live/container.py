@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from jepa_vl.data.video import CUT_OFF_SECONDS, DECODING_ERRORS, fit_frame
+from jepa_vl.data.video import CUT_OFF_SECONDS, DECODING_ERRORS, fit_frame, upright
 from jepa_vl.errors import UserError
 from jepa_vl.streaming.live.background import Background
 from jepa_vl.streaming.live.clock import Clock
@@ -143,4 +143,4 @@ def _length(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def _fits(frame: Any) -> Callable[[Preprocessing], Tensor]:
-    return lambda preprocessing: fit_frame(frame.to_image(), preprocessing)
+    return lambda preprocessing: fit_frame(upright(frame), preprocessing)

@@ -13,12 +13,15 @@ from typing import Any
 import boto3
 import pytest
 import torch
+from botocore.response import StreamingBody
 
 from jepa_vl.cache import cache_dir
+from jepa_vl.data import clips
 from jepa_vl.data.shards import extracting
 from jepa_vl.data.shards.data import GIB, ShardsData
 from jepa_vl.data.shards.reading import ShardReader
 from jepa_vl.data.shards.store import open_store
+from jepa_vl.data.video import MediaError
 from jepa_vl.errors import UserError
 
 Make = Callable[..., Any]
@@ -69,6 +72,34 @@ def test_a_preparation_that_was_stopped_goes_on(
         ShardReader(bucket)
     prepare_set(manifest, output=bucket)
     assert stored(bucket) == stored(prepare_set(manifest))
+
+
+def test_copies_of_a_set_are_not_used_for_one_in_which_other_clips_could_be_read(
+    make_manifest: Make, prepare_set: Make, bucket: str, objective: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are others, and its plan is the same."""
+    manifest = make_manifest()
+    read = clips.read_clip
+
+    def fails_once(path: str, *args: Any, **options: Any) -> torch.Tensor:
+        if path.endswith("train3"):
+            raise MediaError("stale file handle")
+        return read(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clips, "read_clip", fails_once)
+        prepare_set(manifest, output=bucket, max_bad=1)
+    before = streamed(objective, bucket).sample_set("train")
+    before[0]  # copies its shard
+    store = open_store(bucket)
+    for name in store.names():
+        store.remove(name)
+    prepare_set(manifest, output=bucket)
+    after = streamed(objective, bucket).sample_set("train")
+    local = streamed(objective, str(prepare_set(manifest))).sample_set("train")
+    assert after.samples == local.samples != before.samples
+    for i in range(len(local)):
+        assert torch.equal(after[i].tokens, local[i].tokens)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("features", [True, False])
@@ -205,6 +236,24 @@ def test_the_endpoint_may_stand_in_the_recipe(
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     data = streamed(objective, url, storage_options={"endpoint_url": endpoint})
     assert data.sample_set("train")[0].tokens is not None
+
+
+def test_what_a_kill_may_leave_of_a_copy_has_the_name_under_which_it_is_fetched_again(
+    make_manifest: Make, prepare_set: Make, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_set(make_manifest(), output=bucket)
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    seen: set[str] = set()
+    read = StreamingBody.read
+
+    def looking(body: StreamingBody, **options: Any) -> bytes:
+        seen.update(file.name for file in folder.iterdir())
+        return read(body, **options)
+
+    monkeypatch.setattr(StreamingBody, "read", looking)
+    open_store(bucket).fetch("chunk-0-0.bin", folder / "chunk-0-0.bin.part")
+    assert seen == {"chunk-0-0.bin.part"}
 
 
 def test_a_full_disk_while_a_shard_is_fetched_is_one_error_and_leaves_no_half(

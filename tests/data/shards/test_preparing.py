@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from lightning import Trainer
 
 from jepa_vl.data.feature_cache import NotFiniteError
 from jepa_vl.data.records import read_manifest, write_manifest
-from jepa_vl.data.shards import extracting
+from jepa_vl.data.shards import extracting, preparing
 from jepa_vl.data.shards.description import Frames, read_prepared
 from jepa_vl.data.shards.reading import ShardReader
 from jepa_vl.data.shards.store import FolderStore, open_store
@@ -77,6 +78,20 @@ def test_lists_of_candidates_that_many_share_are_written_once(make_manifest: Mak
     lines = ShardReader(str(folder)).lines("train")
     assert [line.sample for line in lines] == own
     assert len({id(line.sample.candidates) for line in lines if line.sample.candidates}) == 1
+
+
+def test_a_shared_list_of_candidates_that_names_one_twice_is_read_back(
+    make_manifest: Make, prepare_set: Make
+) -> None:
+    manifest = make_manifest(train=3, val=0, test=0)
+    twice = ("red", "blue", "red")
+    samples = [
+        s.model_copy(update={"candidates": twice, "target": "red"}) if s.query else s
+        for s in read_manifest(manifest)
+    ]
+    write_manifest(manifest, samples)
+    lines = ShardReader(str(prepare_set(manifest))).lines("train")
+    assert [line.sample for line in lines] == samples
 
 
 def test_any_program_with_litdata_can_read_a_set(make_manifest: Make, prepare_set: Make) -> None:
@@ -326,3 +341,21 @@ def test_what_was_prepared_is_described(make_manifest: Make, prepare_set: Make, 
     assert prepared.norms is not None
     assert prepared.norms.mean == pytest.approx(float(norms.mean()), rel=1e-5)
     assert (prepared.norms.least, prepared.norms.most) == (float(norms.min()), float(norms.max()))
+
+
+def test_where_all_shards_are_written_only_the_first_process_finishes(
+    make_manifest: Make, prepare_set: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several that did, one took away the notes and the half-written files of the others."""
+    manifest = make_manifest()
+    whole = content(prepare_set(manifest))
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "finish", lambda *args, **options: "")  # killed before it
+        place = prepare_set(manifest, output="killed")
+    written = content(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "is_global_zero", False)
+        prepare_set(manifest, output="killed")
+    assert content(place) == written
+    prepare_set(manifest, output="killed")
+    assert content(place) == whole

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,15 @@ def test_a_place_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
         open_store(tmp_path / "file" / "set").write("a", b"")
     with pytest.raises(UserError, match="there is no 'a' in it"):
         open_store(tmp_path / "nothing").fetch("a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_of_a_read_only_disk_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: Path, *args: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError, match=f"'.*set' cannot be written: {os.strerror(number)}"):
+        open_store(tmp_path / "set").write("a", b"")
