@@ -159,16 +159,22 @@ def _from_video(path: str, wanted: int, start: float | None, end: float | None) 
         return [upright(frame) for frame in _shown_at(container, stream, times)]
 
 
-def _length(container: InputContainer, stream: VideoStream) -> float:
-    """Length of the video in seconds, from its header, else from its packets."""
-    assert stream.time_base is not None
-    if stream.duration:
+def announced_length(container: InputContainer, stream: VideoStream) -> float | None:
+    """Length of the video in seconds as its header has it."""
+    if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     # Matroska's header has the length of the whole file, and its sound may go on for longer than the video
     if clock := _CLOCK.fullmatch(stream.metadata.get("DURATION", "")):
         return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
-    if container.duration:
-        return container.duration / av.time_base
+    return container.duration / av.time_base if container.duration else None
+
+
+def _length(container: InputContainer, stream: VideoStream) -> float:
+    """Length of the video in seconds, from its header, else from its packets."""
+    assert stream.time_base is not None
+    announced = announced_length(container, stream)
+    if announced is not None:
+        return announced
     ends = [p.pts + (p.duration or 0) for p in container.demux(stream) if p.pts is not None]
     if not ends:
         raise MediaError("it holds no frame")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from jepa_vl.data import video
 from jepa_vl.data.video import MediaError, read_clip, uniform_indices
+from jepa_vl.streaming.live.source import open_source
 from jepa_vl.vision.base import Preprocessing
 
 FOUR = Preprocessing(size=(8, 8), num_frames=4)
@@ -148,6 +149,9 @@ def test_sound_that_goes_on_after_the_video_is_not_a_video_cut_off(tmp_path: Pat
         container.mux(sound.encode(None))
     assert video.video_length(path) == pytest.approx(2.0)
     assert np.allclose(greys(read_clip(path, FOUR)), [20, 80, 140, 200], atol=3)
+    streamed = open_source(path)
+    assert len(list(streamed)) == 20
+    assert streamed.notes == []
 
 
 def test_frames_keep_the_order_of_their_numbers(tmp_path: Path, media: SimpleNamespace) -> None:

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from jepa_vl.data.video import CUT_OFF_SECONDS, DECODING_ERRORS, fit_frame, upright
+from jepa_vl.data.video import CUT_OFF_SECONDS, DECODING_ERRORS, announced_length, fit_frame, upright
 from jepa_vl.errors import UserError
 from jepa_vl.streaming.live.background import Background
 from jepa_vl.streaming.live.clock import Clock
@@ -61,7 +61,7 @@ class Container(Source):
             self._container.close()
             raise UserError(f"cannot read '{name}': there is no video track in it")
         self._stream: VideoStream = self._container.streams.video[0]
-        self.length = _length(self._container, self._stream)
+        self.length = announced_length(self._container, self._stream)
         self.live = self.length is None and blocking if live is None else live
         self.blocking = blocking
 
@@ -134,12 +134,6 @@ def _answering(place: str, kind: str | None, timeout: float, name: str) -> Input
     # FFmpeg's message, where it has one, says more
     waiting = Background(opening(), capacity=1, drop=False, timeout=timeout + 0.5, name=name)
     return next(waiting.batches(1))[0]
-
-
-def _length(container: InputContainer, stream: VideoStream) -> float | None:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
 
 
 def _fits(frame: Any) -> Callable[[Preprocessing], Tensor]:
