@@ -69,6 +69,25 @@ def test_an_earlier_run_is_kept_under_a_number(tiny: Path, jepa_vl: Command) -> 
     assert seeds == {"tiny.1": 1, "tiny.2": 2, "tiny": 3}
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--trainer.strategy", "no-such"),  # refused before anything is loaded
+        ("--data.batch_size", "100"),  # seen when the data are there
+        ("--trainer.val_check_interval", "100"),
+    ],
+    ids=["strategy", "batch", "interval"],
+)
+def test_a_wrong_command_leaves_the_earlier_run_where_it_is(
+    tiny: Path, jepa_vl: Command, wrong: tuple[str, str]
+) -> None:
+    assert jepa_vl(*FIT, "--trainer.max_steps", "1")[0] == 0
+    before = Path("runs/tiny/checkpoints/last.ckpt").read_bytes()
+    assert jepa_vl(*FIT, *wrong)[0] in (1, 2)
+    assert Path("runs/tiny/checkpoints/last.ckpt").read_bytes() == before
+    assert not Path("runs/tiny.1").exists()
+
+
 @pytest.mark.parametrize("micro_batch", ["null", "3"])
 def test_a_run_that_goes_on_in_the_middle_of_an_epoch_equals_one_that_was_never_stopped(
     tiny: Path, jepa_vl: Command, micro_batch: str
