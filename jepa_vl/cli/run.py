@@ -12,11 +12,12 @@ from importlib import import_module
 from pathlib import Path
 
 from lightning import Trainer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
-from jepa_vl.checkpoint import checkpoint_file, explain_checkpoint, initialise
+from jepa_vl.checkpoint import check_checkpoint, checkpoint_file, explain_checkpoint, initialise
 from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
 from jepa_vl.errors import RecipeError, UserError
@@ -77,6 +78,9 @@ def _train(
 ) -> int:
     # predictions are written as they come, and need not be returned
     more = {"return_predictions": False} if verb == "predict" else {}
+    if checkpoint is not None:
+        sharded = isinstance(trainer.strategy, ModelParallelStrategy)
+        check_checkpoint(checkpoint, sharded=sharded, trained=verb == "fit")
     try:
         getattr(trainer, verb)(parts.objective, datamodule=parts.data, ckpt_path=checkpoint, **more)
     except SystemExit:
