@@ -67,7 +67,7 @@ def test_too_little_memory_is_one_message() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "The sizes `data_parallel_size=4` and `tensor_parallel_size=1` multiplied should equal the world size",
+        "The sizes `data_parallel_size=4` and `tensor_parallel_size=1` multiplied should equal the world",
         "Early stopping conditioned on metric `val/scor` which is not available.",
     ],
 )
