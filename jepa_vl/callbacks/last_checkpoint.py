@@ -15,6 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from jepa_vl.callbacks import slurm
+from jepa_vl.callbacks.finite_loss import DivergedError
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,10 @@ class LastCheckpoint(Checkpoint):
 
     Ctrl-C takes effect between two training steps (or after a validation that is under way), where the
     checkpoint is exact: a run that goes on from it equals one that was never stopped. A second Ctrl-C stops
-    at once. Of several processes all stop at the same step. A job whose time is nearly up, as Slurm tells it
-    by SIGUSR1, does the same and has itself started again. Where passes are accumulated, all of this waits
-    for the end of the optimizer step: the gradients before it are in no checkpoint.
+    at once. SIGTERM does the same. Of several processes all stop at the same step. A job whose time is nearly
+    up, as Slurm tells it by SIGUSR1, stops so too and has itself started again. Where passes are
+    accumulated, all of this waits for the end of the optimizer step: the gradients before it are in no
+    checkpoint.
 
     Args:
         path: The file; it is replaced each time.
@@ -43,8 +45,13 @@ class LastCheckpoint(Checkpoint):
     # -- when to save
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that there is something to save; before, a checkpoint that is resumed is not loaded whole."""
+        """Note that there is something to save: before, a checkpoint that is resumed is not loaded whole.
+
+        Lightning's handler of SIGTERM is there by now. It speaks to the other processes from wherever a step
+        is, and they may wait for each other for ever.
+        """
         self._training = True
+        self._take_over(signal.SIGTERM)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after the validation of a fit, then stop if asked to."""
@@ -77,7 +84,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save what there is, if training had begun."""
-        together = self._asked_to_stop or isinstance(exception, SIGTERMException)
+        together = self._asked_to_stop or isinstance(exception, SIGTERMException | DivergedError)
         self._restore_handlers()
         if not self._training or trainer.sanity_checking or trainer.global_step == 0:
             return
@@ -102,8 +109,11 @@ class LastCheckpoint(Checkpoint):
         """Take over the signals. (Lightning saves within the one of Slurm, wherever a step is then.)"""
         self._asked_to_stop = self._again = self._due = self._training = False
         self._saved_at = -1
+        self._take_over(signal.SIGINT, *((slurm.NEARLY_UP,) if slurm.in_job() else ()))
+
+    def _take_over(self, *numbers: signal.Signals) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, *((slurm.NEARLY_UP,) if slurm.in_job() else ())):
+            for number in numbers:
                 self._handlers[number] = signal.signal(number, self._interrupted)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -117,7 +127,10 @@ class LastCheckpoint(Checkpoint):
             self._again = True
             log.warning("the job's time is nearly up: stopping after this step, with a checkpoint")
             return
-        self._restore_handlers()
+        if signum == signal.SIGTERM:
+            log.warning("stopping after this step, with a checkpoint")
+            return
+        signal.signal(signal.SIGINT, self._handlers.pop(signal.SIGINT))
         log.warning("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once")
 
     def _restore_handlers(self) -> None:
