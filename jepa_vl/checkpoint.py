@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -11,9 +12,11 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
 from jepa_vl import registry
-from jepa_vl.errors import UserError, user_error_in
+from jepa_vl.errors import UserError, did_you_mean, user_error_in
 from jepa_vl.objectives.base import Objective
 from jepa_vl.runs import best_or_last, find_checkpoint
+
+SHARDED = "meta.pt"  # what Lightning's sharded checkpoints have, folders of a file for each process
 
 
 def load_objective(
@@ -87,14 +90,46 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
         )
     try:
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
+    except UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
         raise UserError(
-            f"{file} is refused: it holds more than weights and plain values, which could run code "
-            f"({str(error).splitlines()[0]}); expected a checkpoint that jepa-vl wrote, or safetensors"
+            f"{file} is refused: it holds more than weights and plain values, which could run code"
+            f"{f' ({found[1]})' if found else ''}; expected a checkpoint that jepa-vl wrote, or safetensors"
         ) from error
-    if "jepa_vl" not in content or "state_dict" not in content:
+    except RuntimeError as error:
+        raise _damaged(file, error) from error
+    if not isinstance(content, dict) or "jepa_vl" not in content or "state_dict" not in content:
         raise UserError(f"{file} was not written by `jepa-vl fit`: it does not say by which recipe")
     return content
+
+
+def check_checkpoint(path: Path, *, sharded: bool, trained: bool) -> None:
+    """Refuse a checkpoint that a trainer would stumble over while it loads it.
+
+    Args:
+        path: A file, or the folder of a sharded one.
+        sharded: Whether the trainer's strategy shards weights.
+        trained: Whether training is to go on, with the optimizer's states.
+
+    Raises:
+        UserError: It is no checkpoint, or not one for this.
+    """
+    if path.is_dir() and not (path / SHARDED).is_file():
+        there = [str(file) for file in sorted((*path.glob("*.ckpt"), *path.glob("checkpoints/*.ckpt")))]
+        raise UserError(f"{path} is a folder, and not a checkpoint; {did_you_mean('last', there)}")
+    if sharded and path.is_dir():
+        return
+    if sharded and trained:
+        raise UserError(
+            f"{path} is of a run that was not sharded, from which a sharded one cannot go on: leave "
+            f"trainer.strategy as it was, or start from its weights by --init_from {path}"
+        )
+    content = read_checkpoint(path)
+    if trained and "optimizer_states" not in content:
+        raise UserError(
+            f"{path} holds weights alone, and training cannot go on from it: start from them by "
+            f"--init_from {path}"
+        )
 
 
 def objective_class(recipe: dict[str, Any]) -> type[Objective]:
@@ -127,8 +162,10 @@ def build_objective(recipe: dict[str, Any]) -> Objective:
 
 
 def explain_checkpoint(error: RuntimeError, path: Path, objective: str) -> UserError | None:
-    """Turn torch's complaint about a state dict into one message, or return None if it is another error."""
+    """Turn torch's complaint about a file or state dict into one message, or return None if it is another."""
     text = str(error)
+    if "PytorchStreamReader" in text:
+        return _damaged(path, error)
     if "loading state_dict" not in text:
         return None
     problems = []
@@ -148,6 +185,10 @@ def explain_checkpoint(error: RuntimeError, path: Path, objective: str) -> UserE
         f"checkpoint {path}{_origin(path)} is of another architecture than this {objective}: {what}. "
         "Give the recipe it was trained with (config.yaml beside it), or another --ckpt_path"
     )
+
+
+def _damaged(file: Path, error: RuntimeError) -> UserError:
+    return UserError(f"{file} is damaged, or not a checkpoint: {str(error).splitlines()[0]}")
 
 
 def _first(names: list[str]) -> str:

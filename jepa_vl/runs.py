@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 
 from jepa_vl.errors import RecipeError, UserError, did_you_mean
 
 RUNS = Path("runs")
+RECIPE = "config.yaml"  # there once a run has begun to train
 BEFORE = ".before"  # of a sharded checkpoint that steps aside for the next one
 
 
@@ -38,6 +40,19 @@ def make_room(folder: Path) -> Path | None:
         number += 1
     folder.rename(kept)
     return kept
+
+
+def take_back(kept: Path, folder: Path) -> bool:
+    """Give an earlier run its name again, if the one that it made room for never began to train.
+
+    Returns:
+        Whether it has it again.
+    """
+    if (folder / RECIPE).exists():
+        return False
+    shutil.rmtree(folder, ignore_errors=True)  # what loggers write beforehand
+    kept.rename(folder)
+    return True
 
 
 def best_or_last(folder: Path) -> str:

@@ -70,6 +70,28 @@ def warmup_cosine(warmup: int, total: int, floor: float = 0.0) -> Factor:
     return factor
 
 
+def check_goes_on(optimizer: AdamW, groups: Sequence[dict[str, Any]]) -> None:
+    """Compare an optimizer with the groups of the one whose states it is about to load, settings included.
+
+    Raises:
+        UserError: They differ. Torch refuses other groups, and takes the loaded settings without a word.
+    """
+    then, now = ({group["name"]: group for group in each} for each in (groups, optimizer.param_groups))
+    instead = "leave it as it was to go on, or start from the checkpoint's weights by --init_from"
+    if then.keys() != now.keys():
+        raise UserError(
+            f"the checkpoint has trained {', '.join(then)}, and this recipe trains "
+            f"{', '.join(now)}: {instead}"
+        )
+    for name, group in now.items():
+        for key in ("initial_lr", "weight_decay", "betas", "eps"):
+            if group[key] != then[name][key]:
+                raise UserError(
+                    f"objective.optimizer.{key.removeprefix('initial_')}: {name} learns by {group[key]} "
+                    f"here, and by {then[name][key]} in the checkpoint: {instead}"
+                )
+
+
 def build_optimizer(
     settings: OptimizerSettings,
     groups: Iterable[tuple[str, float, Sequence[nn.Parameter]]],

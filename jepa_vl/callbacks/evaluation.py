@@ -30,6 +30,7 @@ from jepa_vl.results import (
     rich_tables,
     with_baseline,
 )
+from jepa_vl.runs import RECIPE
 from jepa_vl.sample import Batch, Sample
 from jepa_vl.tasks.base import Example, Result, Task
 from jepa_vl.tasks.detailed import save_details
@@ -266,7 +267,7 @@ class EvaluationCallback(Callback):
                 )
 
     def _run_info(self, trainer: Trainer, pl_module: LightningModule) -> RunInfo:
-        recipe = self.run_dir / "config.yaml"
+        recipe = self.run_dir / RECIPE
         counts = self._throughput(trainer)
         return RunInfo.here(
             name=self.run_dir.name,

@@ -24,6 +24,9 @@ from jepa_vl.recipe.resolve import PLAIN
 from jepa_vl.runs import RUNS
 from jepa_vl.tasks.base import Task
 
+#: What Lightning divides by, and does not look at.
+ONE_OR_MORE = ("accumulate_grad_batches", "val_check_interval", "check_val_every_n_epoch")
+
 
 @dataclass
 class Parts:
@@ -82,8 +85,15 @@ def build(parser: LightningArgumentParser, config: Namespace) -> Parts:
 
 
 def make_trainer(parts: Parts, *, folder: Path, name: str, recipe: str) -> Trainer:
-    """Return the trainer with our callbacks and logger, where the recipe does not bring its own."""
+    """Return the trainer with our callbacks and logger, where the recipe does not bring its own.
+
+    Raises:
+        RecipeError: Lightning refuses a value, or would go wrong by it.
+    """
     options = dict(parts.trainer)
+    for key in ONE_OR_MORE:
+        if isinstance(value := options.get(key), int) and value < 1:
+            raise RecipeError(f"trainer.{key} must be 1 or more, found {value}")
     if options.get("logger") is None or options["logger"] is True:
         options["logger"] = TensorBoardLogger(save_dir=RUNS, name=name, version="")
     if options.get("default_root_dir") is None:
@@ -100,7 +110,7 @@ def make_trainer(parts: Parts, *, folder: Path, name: str, recipe: str) -> Train
     options["callbacks"] = [record, predictions, *own, *defaults]
     try:
         return keep_whole(Trainer(**options))
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, TypeError, ValueError) as error:
         raise RecipeError(f"trainer: {error}") from error
 
 

@@ -16,6 +16,10 @@ _GONE = re.compile(
 #: May not be written, or there is a file where a folder is wanted.
 _NO_PLACE = (errno.EACCES, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 _OF_PROCESSES = ("RuntimeError", "DistBackendError", "DistNetworkError", "DistStoreError")
+#: What Lightning finds wrong with the trainer's options when it is at work, and says by errors of all kinds.
+_OF_OPTIONS = re.compile(
+    r"`val_check_interval`|^The sizes `data_parallel_size|^Early stopping conditioned|learning rate finder"
+)
 _WORKER = re.compile(r"^Caught \w+ in .*?Original Traceback.*^[\w.]*Error: (.*)", re.DOTALL | re.MULTILINE)
 
 
@@ -37,7 +41,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
             f"'{error.filename}' cannot be used: {error.strerror}; give another place, or put the cache "
             "elsewhere with JEPA_VL_CACHE"
         ), 1
-    if type(error).__name__ == "MisconfigurationException" or "`val_check_interval`" in text:
+    if type(error).__name__ == "MisconfigurationException" or _OF_OPTIONS.search(text):
         return f"trainer: {text}", 2
     if type(error).__name__ in _OF_PROCESSES and (gone := _GONE.search(text)):
         return (

@@ -8,6 +8,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from jepa_vl import __version__
+from jepa_vl.runs import RECIPE
 
 
 class RecipeRecord(Callback):
@@ -28,7 +29,7 @@ class RecipeRecord(Callback):
         """Write the recipe once all is well, so that a resume that fails leaves the run's own recipe."""
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "config.yaml").write_text(self.recipe, encoding="utf-8")
+            (self.folder / RECIPE).write_text(self.recipe, encoding="utf-8")
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -6,21 +6,24 @@ import logging
 import shlex
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 
 from lightning import Trainer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
-from jepa_vl.checkpoint import checkpoint_file, explain_checkpoint, initialise
+from jepa_vl.checkpoint import check_checkpoint, checkpoint_file, explain_checkpoint, initialise
 from jepa_vl.cli.argv import Arguments
 from jepa_vl.cli.build import Parts, build, make_parser, make_trainer, parse
 from jepa_vl.errors import RecipeError, UserError
 from jepa_vl.recipe import Recipe
 from jepa_vl.recipe.resolve import resolve
-from jepa_vl.runs import best_or_last, find_checkpoint, make_room, run_folder
+from jepa_vl.runs import best_or_last, find_checkpoint, make_room, run_folder, take_back
 
 INTERRUPTED = 130  # the shell's status of a command stopped by Ctrl-C
 
@@ -58,10 +61,10 @@ def run(verb: str, arguments: Arguments, recipe: Recipe) -> int:
     parts = build(parser, config)
     if start is not None:
         initialise(parts.objective, start)
-    if verb == "fit" and checkpoint is None and not parts.trainer.get("fast_dev_run"):
-        _keep_earlier_run(folder)
-    trainer = make_trainer(parts, folder=folder, name=config.name, recipe=whole)
-    return _train(verb, trainer, parts, checkpoint, arguments, folder)
+    begins = verb == "fit" and checkpoint is None and not parts.trainer.get("fast_dev_run")
+    with _room_for_run(folder) if begins else nullcontext():
+        trainer = make_trainer(parts, folder=folder, name=config.name, recipe=whole)
+        return _train(verb, trainer, parts, checkpoint, arguments, folder)
 
 
 def is_trained(class_path: str) -> bool:
@@ -75,6 +78,9 @@ def _train(
 ) -> int:
     # predictions are written as they come, and need not be returned
     more = {"return_predictions": False} if verb == "predict" else {}
+    if checkpoint is not None:
+        sharded = isinstance(trainer.strategy, ModelParallelStrategy)
+        check_checkpoint(checkpoint, sharded=sharded, trained=verb == "fit")
     try:
         getattr(trainer, verb)(parts.objective, datamodule=parts.data, ckpt_path=checkpoint, **more)
     except SystemExit:
@@ -112,11 +118,17 @@ def _default_name(arguments: Arguments) -> str:
     return Path(arguments.configs[-1]).stem if arguments.configs else "run"
 
 
-@rank_zero_only
-def _keep_earlier_run(folder: Path) -> None:
-    kept = make_room(folder)
+@contextmanager
+def _room_for_run(folder: Path) -> Iterator[None]:
+    """Keep an earlier run under a number; it keeps its name if the new one does not come to train."""
+    kept = rank_zero_only(make_room)(folder)
     if kept is not None:
         _say(f"the earlier run in {folder} is now {kept}")
+    try:
+        yield
+    finally:
+        if kept is not None and take_back(kept, folder):
+            _say(f"nothing was trained: the earlier run is in {folder} again")
 
 
 @rank_zero_only

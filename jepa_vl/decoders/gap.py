@@ -20,7 +20,7 @@ from jepa_vl.errors import UserError
 from jepa_vl.objectives.base import Objective
 from jepa_vl.recipe import load_recipe
 from jepa_vl.recipe.resolve import resolve
-from jepa_vl.runs import best_or_last, find_checkpoint
+from jepa_vl.runs import RECIPE, best_or_last, find_checkpoint
 from jepa_vl.sample import Batch
 
 
@@ -86,7 +86,7 @@ def gap_of_run(run: str) -> dict[str, Gap]:
     folder = Path(run)
     content = read_checkpoint(find_checkpoint(best_or_last(folder), folder))
     parser = make_parser()
-    parts = build(parser, parse(parser, resolve(load_recipe([folder / "config.yaml"], []))))
+    parts = build(parser, parse(parser, resolve(load_recipe([folder / RECIPE], []))))
     parts.objective.load_state_dict(content["state_dict"])
     parts.data.prepare_data()
     parts.data.setup("validate")

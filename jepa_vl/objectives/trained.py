@@ -21,7 +21,7 @@ from jepa_vl.objectives.sharding import (
     total_norm,
 )
 from jepa_vl.sample import Batch
-from jepa_vl.schedule import OptimizerSettings, build_optimizer
+from jepa_vl.schedule import OptimizerSettings, build_optimizer, check_goes_on
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class TrainedObjective(Objective):
         self.layer_settings = layers
         self._truncated = 0
         self._configured = False
+        self._trained_groups: list[dict[str, Any]] = []
 
     def configure_model(self) -> None:
         """Prepare the layers as ``layers`` says, and shard them where the strategy has a mesh; once.
@@ -68,10 +69,21 @@ class TrainedObjective(Objective):
         """
         self.train()
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note what the checkpoint has trained, and how; the optimizer's states are loaded later."""
+        states = checkpoint.get("optimizer_states")  # not in a sharded one
+        self._trained_groups = states[0]["param_groups"] if states else []
+
     def configure_optimizers(self) -> Any:
-        """AdamW over everything that is not frozen, with a schedule stepped after every step."""
+        """AdamW over everything that is not frozen, with a schedule stepped after every step.
+
+        Raises:
+            UserError: Training goes on from a checkpoint of another optimizer.
+        """
         total = self.trainer.estimated_stepping_batches
         optimizer, schedule = build_optimizer(self.optimizer_settings, self.learning_parts(), total)
+        if self._trained_groups:
+            check_goes_on(optimizer, self._trained_groups)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def learning_parts(self) -> Iterator[tuple[str, float, list[nn.Parameter]]]:

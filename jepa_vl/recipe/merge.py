@@ -142,8 +142,10 @@ def _set(recipe: Recipe, name: str, value: Any, place: str) -> None:
     old = holder[last] if isinstance(holder, list) else holder.get(last)
     key = (*key, last)
     if isinstance(old, dict) and "class_path" in old and isinstance(value, str) and value != "null":
-        # the name of a part
-        value = old if old["class_path"] == value else {"class_path": value}
+        if old["class_path"] == value:
+            value = old
+        elif "." in value:  # a class; any other word may be a part's name, or `auto` for a strategy's class
+            value = {"class_path": value}
     holder[last] = value
     recipe.replace_places(key, {key: place})
 

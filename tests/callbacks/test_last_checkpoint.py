@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from lightning import Callback
 
 from jepa_vl.callbacks.throughput import Throughput
+from jepa_vl.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -51,11 +53,13 @@ def last(run_dir: Path) -> dict[str, Any]:
 def fit(fake: ModuleType, tmp_path: Path) -> Callable[..., Any]:
     """Train for 12 steps in a folder of ``tmp_path``, from the seed or from its ``last.ckpt``."""
 
-    def run(name: str, *extra: Callback, resume: bool = False, fail_at: int | None = None) -> Any:
+    def run(
+        name: str, *extra: Callback, resume: bool = False, fail_at: int | None = None, **options: Any
+    ) -> Any:
         torch.manual_seed(0)
         data, objective = fake.FakeData(), fake.FakeObjective()
         objective.fail_at = fail_at
-        trainer = fake.trainer_for(tmp_path / name, data, *extra)
+        trainer = fake.trainer_for(tmp_path / name, data, *extra, **options)
         path = str(tmp_path / name / "checkpoints/last.ckpt") if resume else None
         trainer.fit(objective, data, ckpt_path=path, weights_only=True if resume else None)
         return trainer
@@ -93,6 +97,61 @@ def test_ctrl_c_then_resume_equals_an_uninterrupted_run_bit_for_bit(
     assert last(tmp_path / "stopped")["global_step"] == stops_at
     fit("stopped", resume=True)
     assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+ACCUMULATED = {"accumulate_grad_batches": 2, "val_check_interval": 3}
+
+
+def test_ctrl_c_between_accumulated_passes_waits_for_their_step(fit: Any, tmp_path: Path) -> None:
+    """The gradient of the passes before it would be lost."""
+    fit("whole", **ACCUMULATED)
+    with pytest.raises(SystemExit):
+        fit("stopped", CtrlC("on_train_batch_end", 1), **ACCUMULATED)
+    assert last(tmp_path / "stopped")["global_step"] == 1
+    with pytest.raises(SystemExit):
+        fit("stopped", CtrlC("on_train_batch_start", 1), resume=True, **ACCUMULATED)
+    assert last(tmp_path / "stopped")["global_step"] == 2
+    fit("stopped", resume=True, **ACCUMULATED)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_run_killed_after_a_validation_between_accumulated_passes_goes_on_exactly(
+    fit: Any, tmp_path: Path
+) -> None:
+    class Killed(Callback):
+        """Keeps what a kill in a batch would leave."""
+
+        def __init__(self, batch: int) -> None:
+            self.batch = batch
+
+        def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+            if trainer.fit_loop.epoch_loop.batch_progress.total.ready == self.batch:
+                shutil.copytree(tmp_path / "whole", tmp_path / f"killed{self.batch}")
+
+    fit("whole", *(Killed(batch) for batch in (4, 5, 6, 7)), **ACCUMULATED)
+    assert not (tmp_path / "killed4/checkpoints/last.ckpt").exists()
+    for batch in (5, 6, 7):
+        fit(f"killed{batch}", resume=True, **ACCUMULATED)
+        assert_equal_runs(tmp_path / "whole", tmp_path / f"killed{batch}")
+
+
+def test_a_resume_that_fails_before_it_trains_leaves_the_checkpoint_alone(fit: Any, tmp_path: Path) -> None:
+    """What was loaded by then has no place in the data, and may lack the optimizer's states."""
+
+    class Refuse(Callback):
+        def on_fit_start(self, *_: Any) -> None:
+            raise UserError("not like this")
+
+    class RefuseLate(Callback):
+        def on_train_start(self, *_: Any) -> None:
+            raise UserError("not like this")
+
+    fit("run", max_steps=5)
+    before = (tmp_path / "run/checkpoints/last.ckpt").read_bytes()
+    for refusing in (Refuse(), RefuseLate()):
+        with pytest.raises(UserError, match="not like this"):
+            fit("run", refusing, resume=True)
+        assert (tmp_path / "run/checkpoints/last.ckpt").read_bytes() == before
 
 
 def test_after_an_error_training_goes_on_from_the_step_it_was_at(fit: Any, tmp_path: Path) -> None:

@@ -74,6 +74,17 @@ def test_too_little_memory_is_one_message() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "The sizes `data_parallel_size=4` and `tensor_parallel_size=1` multiplied should equal the world",
+        "Early stopping conditioned on metric `val/scor` which is not available.",
+    ],
+)
+def test_what_lightning_finds_wrong_with_the_trainers_options_is_a_wrong_recipe(text: str) -> None:
+    assert explain(RuntimeError(text)) == (f"trainer: {text}", 2)
+
+
+@pytest.mark.parametrize(
     "error", [ValueError("x"), OSError(errno.ENOENT, "x"), RuntimeError("x"), KeyError("a")]
 )
 def test_a_bug_is_not_explained_away(error: Exception) -> None:

@@ -164,6 +164,36 @@ def test_a_killed_process_ends_the_run_with_one_message_and_soon(tiny: Path) -> 
     assert len(told) == 1, err
 
 
+@pytest.mark.parametrize("to", ["all", "the other"])
+def test_processes_told_to_end_stop_together_with_a_checkpoint(tiny: Path, to: str) -> None:
+    """By SIGTERM, as Slurm, torchrun and Kubernetes do; in its handler they cannot speak to each other."""
+    argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
+    process = subprocess.Popen(
+        [*argv, "--trainer.max_steps", "1000000"],
+        cwd=tiny,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    other = other_process(process.pid)
+    for each in (process.pid, other) if to == "all" else (other,):
+        os.kill(each, signal.SIGTERM)
+    try:
+        _, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.kill(other, signal.SIGKILL)
+        process.kill()
+        raise
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert last(tiny, "tiny")["global_step"] > 0
+
+
 def test_the_first_process_killed_leaves_no_other_waiting(tiny: Path) -> None:
     argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
     process = subprocess.Popen(
@@ -223,6 +253,7 @@ def test_a_loss_that_is_no_number_on_one_process_ends_both_with_the_samples(tiny
     assert "Traceback" not in done.stderr
     line = json.loads((tiny / "runs" / "nan" / "nonfinite.jsonl").read_text())
     assert len(line["ids"]) in (2, 4)  # of the processes whose loss it was
+    assert all(weight.isfinite().all() for weight in last(tiny, "nan")["state_dict"].values())
 
 
 def test_a_process_that_hangs_ends_the_run_when_its_time_is_over(tiny: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import yaml
 
 Command = Callable[..., tuple[int, str, str]]
 FIT = ("fit", "--config", "tiny.yaml")
+STOP_BY_NOTHING = (
+    "[{class_path: lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: val/scor, mode: max}}]"
+)
 
 
 def checkpoint(path: str = "runs/tiny/checkpoints/last.ckpt") -> dict[str, torch.Tensor]:
@@ -69,6 +73,25 @@ def test_an_earlier_run_is_kept_under_a_number(tiny: Path, jepa_vl: Command) -> 
     assert seeds == {"tiny.1": 1, "tiny.2": 2, "tiny": 3}
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--trainer.strategy", "no-such"),  # refused before anything is loaded
+        ("--data.batch_size", "100"),  # seen when the data are there
+        ("--trainer.val_check_interval", "100"),
+    ],
+    ids=["strategy", "batch", "interval"],
+)
+def test_a_wrong_command_leaves_the_earlier_run_where_it_is(
+    tiny: Path, jepa_vl: Command, wrong: tuple[str, str]
+) -> None:
+    assert jepa_vl(*FIT, "--trainer.max_steps", "1")[0] == 0
+    before = Path("runs/tiny/checkpoints/last.ckpt").read_bytes()
+    assert jepa_vl(*FIT, *wrong)[0] in (1, 2)
+    assert Path("runs/tiny/checkpoints/last.ckpt").read_bytes() == before
+    assert not Path("runs/tiny.1").exists()
+
+
 @pytest.mark.parametrize("micro_batch", ["null", "3"])
 def test_a_run_that_goes_on_in_the_middle_of_an_epoch_equals_one_that_was_never_stopped(
     tiny: Path, jepa_vl: Command, micro_batch: str
@@ -103,6 +126,58 @@ def test_a_checkpoint_of_another_architecture_is_one_message(tiny: Path, jepa_vl
     assert (tiny / "runs/tiny/config.yaml").read_text() == before
 
 
+def test_a_run_does_not_go_on_with_an_optimizer_that_its_checkpoint_would_overrule(
+    tiny: Path, jepa_vl: Command
+) -> None:
+    """Torch loads the old rates over the new ones, and the recipe that is kept would say the new ones."""
+    assert jepa_vl(*FIT, "--trainer.max_steps", "1")[0] == 0
+    before = Path("runs/tiny/config.yaml").read_text()
+    for key, value, says in (
+        ("objective.optimizer.lr", "0.1", "optimizer.lr: predictor learns by 0.1 here, and by 0.001 in the"),
+        ("objective.optimizer.weight_decay", "0", "optimizer.weight_decay: predictor learns by 0.0 here"),
+        (
+            "objective.text_encoder.freeze",
+            "false",
+            "the checkpoint has trained predictor, pred",
+        ),
+    ):
+        status, _, err = jepa_vl(*FIT, f"--{key}", value, "--ckpt_path", "last")
+        assert status == 1, err
+        assert says in err.strip().splitlines()[-1]
+        assert "Traceback" not in err
+    assert Path("runs/tiny/config.yaml").read_text() == before
+    assert jepa_vl(*FIT, "--ckpt_path", "last")[0] == 0
+
+
+def test_what_is_no_checkpoint_is_one_message(tiny: Path, jepa_vl: Command) -> None:
+    assert jepa_vl(*FIT, "--trainer.max_steps", "1")[0] == 0
+    whole = Path("runs/tiny/checkpoints/last.ckpt")
+    content = torch.load(whole, weights_only=True)
+    torch.save({"weights": torch.zeros(3)}, "foreign.ckpt")
+    torch.save(torch.zeros(3), "tensor.ckpt")
+    torch.save({**content, "code": Path("x")}, "code.ckpt")
+    torch.save({key: value for key, value in content.items() if key != "optimizer_states"}, "weights.ckpt")
+    with zipfile.ZipFile("archive.ckpt", "w") as archive:
+        archive.writestr("a", "b")
+    damaged = bytearray(whole.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 2000] = bytes(2000)
+    Path("damaged.ckpt").write_bytes(damaged)
+    for verb, path, says in (
+        ("test", "foreign.ckpt", "was not written by `jepa-vl fit`"),
+        ("test", "tensor.ckpt", "was not written by `jepa-vl fit`"),
+        ("test", "code.ckpt", "which could run code (pathlib"),
+        ("test", "archive.ckpt", "archive.ckpt is damaged, or not a checkpoint"),
+        ("test", "damaged.ckpt", "damaged.ckpt is damaged, or not a checkpoint"),
+        ("fit", "weights.ckpt", "holds weights alone"),
+        ("test", "runs/tiny", "runs/tiny is a folder, and not a checkpoint; choose from"),
+    ):
+        status, _, err = jepa_vl(verb, "--config", "tiny.yaml", "--ckpt_path", path)
+        assert status == 1, err
+        assert says in err.strip().splitlines()[-1]
+        assert "Traceback" not in err
+
+
 @pytest.mark.parametrize("verb", ["test", "validate", "predict"])
 def test_without_a_checkpoint_an_evaluation_says_what_to_do(tiny: Path, jepa_vl: Command, verb: str) -> None:
     status, _, err = jepa_vl(verb, "--config", "tiny.yaml")
@@ -121,6 +196,10 @@ def test_without_a_checkpoint_an_evaluation_says_what_to_do(tiny: Path, jepa_vl:
         (("--trainer.logger", "{class_path: NoSuchLogger}"), "NoSuchLogger"),
         (("--trainer.strategy", "no-such"), "trainer: You selected an invalid strategy name"),
         (("--trainer.val_check_interval", "100"), "`val_check_interval` (100) must be less than or equal"),
+        (("--trainer.val_check_interval", "0"), "trainer.val_check_interval must be 1 or more, found 0"),
+        (("--trainer.accumulate_grad_batches", "-1"), "accumulate_grad_batches must be 1 or more, found -1"),
+        (("--trainer.callbacks", STOP_BY_NOTHING), "Early stopping conditioned on metric `val/scor`"),
+        (("--trainer.devices", "-2"), "trainer: `devices` selected with `CPUAccelerator` should be an int"),
         (("--objective.predictor.heads", "3"), "found dim 16, heads 3"),
     ],
 )

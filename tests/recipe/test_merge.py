@@ -106,6 +106,15 @@ def test_a_part_chosen_on_the_command_line_loses_the_arguments_of_the_other() ->
     assert same.values["objective"]["init_args"]["loss"] == {"class_path": "l1", "init_args": {"p": 2}}
 
 
+def test_a_word_in_place_of_a_class_with_arguments_stays_a_word() -> None:
+    """A run on one process of what was sharded over several says ``--trainer.strategy auto``."""
+    write(base="trainer: {strategy: {class_path: a.Sharded, init_args: {size: 2}}}\n")
+    auto = load_recipe(["base.yaml"], [("trainer.strategy", "auto")])
+    assert auto.values["trainer"] == {"strategy": "auto"}
+    other = load_recipe(["base.yaml"], [("trainer.strategy", "a.Other")])
+    assert other.values["trainer"] == {"strategy": {"class_path": "a.Other"}}
+
+
 def test_an_item_of_a_list_is_named_by_its_number() -> None:
     write(base="tasks: [retrieval, {class_path: vqa, init_args: {n: 1}}]\n")
     recipe = load_recipe(["base.yaml"], [("tasks.1.n", "4"), ("tasks.0", "classification")])
