@@ -142,8 +142,8 @@ class LastCheckpoint(Checkpoint):
         asked = self._asked_to_stop
         if trainer.world_size > 1:
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-            self._asked_to_stop = asked
-        if asked:
+        if asked:  # else it stays as it is: a signal may have come while the processes spoke to each other
+            self._asked_to_stop = True
             raise KeyboardInterrupt
 
 

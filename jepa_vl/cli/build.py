@@ -70,7 +70,10 @@ def build(parser: LightningArgumentParser, config: Namespace) -> Parts:
 
     Raises:
         UserError: A part refuses its arguments.
+        RecipeError: The seed is out of range.
     """
+    if not 0 <= config.seed_everything < 2**32:
+        raise RecipeError(f"seed_everything must be from 0 to {2**32 - 1}, found {config.seed_everything}")
     seed_everything(config.seed_everything, workers=True, verbose=False)
     try:
         built = parser.instantiate_classes(config)

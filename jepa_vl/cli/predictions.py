@@ -14,6 +14,7 @@ from torch import distributed
 from jepa_vl.data.base import SampleData
 from jepa_vl.objectives.base import SCORE, Objective
 from jepa_vl.sample import Batch, Sample
+from jepa_vl.whole_file import replacing, write_whole
 
 PREDICTIONS, EMBEDDINGS = "predictions.jsonl", "embeddings.npy"
 
@@ -79,13 +80,12 @@ class Predictions(Callback):
         rows = [row for _, row in sorted({k: v for part in parts for k, v in part.items()}.items())]
         if not trainer.is_global_zero:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / PREDICTIONS).open("w", encoding="utf-8") as file:
-            for row, _ in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row, _ in rows)
+        write_whole(self.folder / PREDICTIONS, "".join(lines))
         embeddings = [array for _, array in rows if array is not None]
         if embeddings:
-            np.save(self.folder / EMBEDDINGS, np.stack(embeddings))
+            with replacing(self.folder / EMBEDDINGS) as part, part.open("wb") as file:
+                np.save(file, np.stack(embeddings))
 
     def _choices(self, sample: Sample) -> list[str]:
         if sample.candidates:

@@ -9,6 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from jepa_vl import __version__
 from jepa_vl.runs import RECIPE
+from jepa_vl.whole_file import write_whole
 
 
 class RecipeRecord(Callback):
@@ -28,8 +29,7 @@ class RecipeRecord(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the recipe once all is well, so that a resume that fails leaves the run's own recipe."""
         if trainer.is_global_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / RECIPE).write_text(self.recipe, encoding="utf-8")
+            write_whole(self.folder / RECIPE, self.recipe)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -60,7 +60,8 @@ class RunSize:
         """Read a recipe that is resolved and has its defaults.
 
         Raises:
-            RecipeError: Its data module has no ``batch_size``, or its precision is none that can be planned.
+            RecipeError: Its data module has no ``batch_size``, its precision is none that can be planned, or
+                it trains nothing at a time.
         """
         trainer, data, notes = values["trainer"], values["data"]["init_args"], []
         batch = data.get("batch_size")
@@ -68,6 +69,14 @@ class RunSize:
             name = values["data"]["class_path"].rpartition(".")[2]
             raise RecipeError(f"data {name} has no batch_size, without which nothing can be planned")
         count = processes(trainer)
+        accumulate = trainer.get("accumulate_grad_batches", 1)
+        for key, number in (
+            ("data.batch_size", batch),
+            ("trainer.devices × trainer.num_nodes", count),
+            ("trainer.accumulate_grad_batches", accumulate),
+        ):
+            if number < 1:
+                raise RecipeError(f"{key} must be 1 or more, found {number}")
         if str(trainer.get("devices", "auto")) in ("auto", "-1"):
             notes.append(f"trainer.devices is 'auto': here, that is {count} process(es)")
         steps = trainer.get("max_steps")
@@ -80,7 +89,7 @@ class RunSize:
         )
         return cls(
             batch=batch,
-            accumulate=int(trainer.get("accumulate_grad_batches") or 1),
+            accumulate=accumulate,
             processes=count,
             shards=shards,
             buckets=count > 1 and shards == 1 and not options.get("gradient_as_bucket_view"),

@@ -9,13 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning import Callback
 
+from jepa_vl.callbacks.last_checkpoint import LastCheckpoint
 from jepa_vl.callbacks.throughput import Throughput
 from jepa_vl.errors import UserError
 
@@ -178,6 +179,25 @@ def test_a_second_ctrl_c_stops_at_once(fit: Any, tmp_path: Path) -> None:
         fit("stopped", CtrlC("on_train_batch_start", 5, times=2), CtrlC("on_before_backward", 5), Steps())
     assert seen[-1] == 5  # the sixth step did not end
     assert last(tmp_path / "stopped")["global_step"] == 5
+
+
+def test_a_signal_that_comes_while_the_processes_agree_is_not_forgotten(tmp_path: Path) -> None:
+    """Most of a short step is waiting for the others."""
+    callback = LastCheckpoint(tmp_path / "last.ckpt")
+
+    def meanwhile(asked: bool, all: bool) -> bool:
+        callback._interrupted(signal.SIGTERM, None)
+        return asked
+
+    trainer: Any = SimpleNamespace(
+        world_size=2,
+        strategy=SimpleNamespace(reduce_boolean_decision=meanwhile),
+        fit_loop=SimpleNamespace(_should_accumulate=lambda: False),
+    )
+    nothing: Any = None
+    callback.on_train_batch_end(trainer, nothing, nothing, nothing, 0)
+    with pytest.raises(KeyboardInterrupt):
+        callback.on_train_batch_end(trainer, nothing, nothing, nothing, 1)
 
 
 def test_ctrl_c_is_given_back_after_the_fit(fit: Any) -> None:

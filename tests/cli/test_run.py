@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,6 +194,7 @@ def test_without_a_checkpoint_an_evaluation_says_what_to_do(tiny: Path, jepa_vl:
         (("--data.manifest", "data/manifets.jsonl"), "manifest.jsonl"),
         (("--data.test_splits", "[tset]"), "test"),
         (("--data.batch_size", "1"), "batch"),
+        (("--seed_everything", "-1"), "seed_everything must be from 0 to 4294967295, found -1"),
         (("--name", "../elsewhere"), "is not the name of a folder under runs/"),
         (("--trainer.logger", "{class_path: NoSuchLogger}"), "NoSuchLogger"),
         (("--trainer.strategy", "no-such"), "trainer: You selected an invalid strategy name"),
@@ -229,6 +232,29 @@ def test_a_trial_run_leaves_the_earlier_run_alone(tiny: Path, jepa_vl: Command) 
     assert jepa_vl(*FIT, "--trainer.max_steps", "1")[0] == 0
     assert jepa_vl(*FIT, "--trainer.fast_dev_run", "true")[0] == 0
     assert not (tiny / "runs" / "tiny.1").exists()
+
+
+def test_a_full_disk_leaves_the_recipe_and_the_predictions_as_they_were(
+    tiny: Path, jepa_vl: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert jepa_vl(*FIT, "--trainer.max_steps", "1")[0] == 0
+    assert jepa_vl("predict", "--config", "tiny.yaml", "--ckpt_path", "last")[0] == 0
+    names = ("config.yaml", "predictions.jsonl")
+    before = [(tiny / "runs/tiny" / name).read_bytes() for name in names]
+    write = Path.write_text
+
+    def full(file: Path, text: str, **options: Any) -> int:
+        if not any(name in file.name for name in names):
+            return write(file, text, **options)
+        write(file, text[:10], **options)
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    for verb in ("fit", "predict"):
+        status, _, err = jepa_vl(verb, "--config", "tiny.yaml", "--ckpt_path", "last")
+        assert status == 1
+        assert "the disk is full" in err
+    assert [(tiny / "runs/tiny" / name).read_bytes() for name in names] == before
 
 
 def test_print_config_says_everything_and_runs_nothing(tiny: Path, jepa_vl: Command) -> None:

@@ -23,6 +23,7 @@ from jepa_vl.compare.runs.parts import build_parts
 from jepa_vl.data.base import SampleData
 from jepa_vl.data.catalogue import Catalogue
 from jepa_vl.data.manifest import ManifestData
+from jepa_vl.errors import RecipeError
 from jepa_vl.objectives.base import Objective
 from jepa_vl.objectives.trained import TrainedObjective
 from jepa_vl.sample import Sample
@@ -97,14 +98,22 @@ def observe(comparison: Comparison, arm: Arm, read: list[Catalogue] | None = Non
 
 
 def processes(options: dict[str, Any]) -> int:
-    """Return how many processes a trainer's options ask for, as far as can be told on this machine."""
+    """Return how many processes a trainer's options ask for, as far as can be told on this machine.
+
+    Raises:
+        RecipeError: ``devices`` is no number.
+    """
     devices = options.get("devices", "auto")
     if isinstance(devices, list | tuple):
         count = len(devices)
     elif str(devices) in ("auto", "-1"):
         count = 1 if options.get("accelerator") == "cpu" else max(1, torch.cuda.device_count())
+    elif "," in str(devices):
+        count = len([d for d in str(devices).split(",") if d])
+    elif str(devices).isdigit():
+        count = int(devices)
     else:
-        count = len([d for d in str(devices).split(",") if d]) if "," in str(devices) else int(devices)
+        raise RecipeError(f"trainer.devices must be a number, a list of numbers or auto, found {devices!r}")
     return count * int(options.get("num_nodes") or 1)
 
 
