@@ -96,7 +96,7 @@ class HFVision(VisionEncoder):
     def fingerprint(self) -> str:
         """Return a hash of the weights, their precision and the preprocessing."""
         read: dict[str, Any] = {**vars(self.preprocessing), "kind": self.backbone.config.model_type}
-        if self.is_clip_model and self.backbone.dtype is not torch.float32:
+        if self.is_clip_model and self.rotary.cos.dtype is not torch.float32:
             read["rotary"] = "float32"  # tokens of half precision were others while angles were in it too
         return fingerprint({"hf_vision": read}, self.backbone)
 

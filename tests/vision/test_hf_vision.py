@@ -138,14 +138,16 @@ def test_half_precision_changes_the_weights_and_not_the_type_of_the_tokens(tmp_p
     assert half.fingerprint() != full.fingerprint()
 
 
-def test_fingerprint_follows_weights_and_settings(tmp_path: Path) -> None:
-    _, folder = saved(dinov2, tmp_path / "one")
+@pytest.mark.parametrize("make", [dinov2, vjepa2])
+def test_fingerprint_follows_weights_and_settings(make: Any, tmp_path: Path) -> None:
+    _, folder = saved(make, tmp_path / "one")
     torch.manual_seed(5)
-    dinov2().save_pretrained(tmp_path / "other")
+    make().save_pretrained(tmp_path / "other")
     one = HFVision(model=folder, num_frames=2).fingerprint()
     assert one == HFVision(model=folder, num_frames=2).fingerprint()
     assert one != HFVision(model=folder, num_frames=4).fingerprint()
     assert one != HFVision(model=str(tmp_path / "other"), num_frames=2).fingerprint()
+    assert one != HFVision(model=folder, num_frames=2, dtype="bfloat16").fingerprint()
 
 
 def test_preprocessing_is_read_from_the_image_processor(tmp_path: Path) -> None:
