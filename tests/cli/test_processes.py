@@ -132,6 +132,31 @@ def test_a_run_goes_on_with_two_processes_and_then_with_one_again(tiny: Path, je
         torch.testing.assert_close(other["state_dict"][key], weight, rtol=1e-3, atol=1e-4)
 
 
+def test_a_sharded_run_is_evaluated_by_one_process_from_one_file(tiny: Path) -> None:
+    """By the commands of the docs; what does not fit is one message each."""
+    strategy = "{class_path: lightning.pytorch.strategies.ModelParallelStrategy, init_args: %s}"
+    sharded = ("--trainer.strategy", strategy % "{data_parallel_size: 1, tensor_parallel_size: 1}")
+    done = run("--name", "sharded", *sharded, folder=tiny)
+    assert done.returncode == 0, done.stderr
+    checkpoint = "runs/sharded/checkpoints/last.ckpt"
+    assert (tiny / checkpoint).is_dir()
+    early = run("--name", "sharded", "--ckpt_path", "last", folder=tiny, verb="test")
+    assert early.returncode == 1
+    assert "is a sharded checkpoint" in early.stderr.splitlines()[-1]
+    to_one = ("-m", "lightning.fabric.utilities.consolidate_checkpoint", checkpoint)
+    argv = [sys.executable, *to_one, "--output_file", "runs/sharded/whole.ckpt"]
+    done = subprocess.run(argv, cwd=tiny, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    one = ("--trainer.strategy", "auto", "--ckpt_path", "runs/sharded/whole.ckpt")
+    argv = [*COMMAND, "test", "--config", "runs/sharded/config.yaml", *one]
+    done = subprocess.run(argv, cwd=tiny, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert results(tiny, "sharded")
+    on = run("--name", "sharded", *one, "--trainer.max_steps", "6", folder=tiny)
+    assert on.returncode == 1
+    assert "holds weights alone" in on.stderr.splitlines()[-1]
+
+
 def test_another_global_batch_goes_on_with_a_new_pass_and_says_so(tiny: Path, jepa_vl: Command) -> None:
     fit(jepa_vl, "other", 3)
     more = ("--data.batch_size", "4", "--trainer.devices", "2", "--ckpt_path", "last")
