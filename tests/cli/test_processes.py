@@ -165,7 +165,8 @@ def test_another_global_batch_goes_on_with_a_new_pass_and_says_so(tiny: Path, je
     assert "another order than in the checkpoint (global batch 4 → 8)" in done.stderr
 
 
-def test_a_killed_process_ends_the_run_with_one_message_and_soon(tiny: Path) -> None:
+def training(tiny: Path) -> subprocess.Popen[str]:
+    """Start two processes that would train for ever, and come back once they do."""
     argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
     process = subprocess.Popen(
         [*argv, "--trainer.max_steps", "1000000"],
@@ -179,6 +180,11 @@ def test_a_killed_process_ends_the_run_with_one_message_and_soon(tiny: Path) -> 
     for line in process.stdout:
         if line.startswith("step "):
             break
+    return process
+
+
+def test_a_killed_process_ends_the_run_with_one_message_and_soon(tiny: Path) -> None:
+    process = training(tiny)
     os.kill(other_process(process.pid), signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert process.returncode != 0
@@ -192,19 +198,7 @@ def test_a_killed_process_ends_the_run_with_one_message_and_soon(tiny: Path) -> 
 @pytest.mark.parametrize("to", ["all", "the other"])
 def test_processes_told_to_end_stop_together_with_a_checkpoint(tiny: Path, to: str) -> None:
     """By SIGTERM, as Slurm, torchrun and Kubernetes do; in its handler they cannot speak to each other."""
-    argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
-    process = subprocess.Popen(
-        [*argv, "--trainer.max_steps", "1000000"],
-        cwd=tiny,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("step "):
-            break
+    process = training(tiny)
     other = other_process(process.pid)
     for each in (process.pid, other) if to == "all" else (other,):
         os.kill(each, signal.SIGTERM)
@@ -220,19 +214,7 @@ def test_processes_told_to_end_stop_together_with_a_checkpoint(tiny: Path, to: s
 
 
 def test_the_first_process_killed_leaves_no_other_waiting(tiny: Path) -> None:
-    argv = [*COMMAND, "fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--data.batch_size", "2"]
-    process = subprocess.Popen(
-        [*argv, "--trainer.max_steps", "1000000"],
-        cwd=tiny,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("step "):
-            break
+    process = training(tiny)
     process.kill()
     # the other one holds the pipe: its end is the end of the run
     _, err = process.communicate(timeout=60)
