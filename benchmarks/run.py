@@ -70,7 +70,8 @@ LOSS = (
     "--batches 4096 --widths 512 1536 --rounds 3",
     "--batches 16384 --widths 512 --rounds 1",
     "--batches 16384 --widths 1536 --rounds 1",
-    "--batches 32768 --widths 512 1536 --rounds 1",
+    "--batches 32768 --widths 512 --rounds 1",
+    "--batches 32768 --widths 1536 --rounds 1",
     "--loss sigmoid --batches 4096 --widths 512 --rounds 3",
 )
 SMALL_LOSS = tuple(f"--loss {loss} --batches 512 --widths 16 --rounds 1" for loss in ("info_nce", "sigmoid"))
