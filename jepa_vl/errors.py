@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -27,6 +28,12 @@ def user_error_in(error: BaseException | None) -> UserError | None:
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def is_no_place(error: OSError) -> bool:
+    """Whether a place may not be written to, or has a file where a folder is wanted."""
+    refused = isinstance(error, PermissionError | NotADirectoryError | FileExistsError)
+    return refused or error.errno == errno.EROFS
 
 
 def nearest(name: str, choices: Iterable[str], *, most: int = 3) -> list[str]:

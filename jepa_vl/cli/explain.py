@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import re
 
-from jepa_vl.errors import UserError
+from jepa_vl.errors import UserError, is_no_place
 
 #: What the others hear of when a process of a run is gone, by gloo, NCCL and the store.
 _GONE = re.compile(
@@ -13,8 +12,6 @@ _GONE = re.compile(
     r"|Timed out (waiting|after)|Socket Timeout",
     re.IGNORECASE,
 )
-#: May not be written, or there is a file where a folder is wanted.
-_NO_PLACE = (errno.EACCES, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 _OF_PROCESSES = ("RuntimeError", "DistBackendError", "DistNetworkError", "DistStoreError")
 #: What Lightning finds wrong with the trainer's options when it is at work, and says by errors of all kinds.
 _OF_OPTIONS = re.compile(
@@ -36,7 +33,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         file = getattr(error, "filename2", None) or getattr(error, "filename", None)
         where = f" while writing {file}" if file else ""
         return f"the disk is full{where}; free some space, or put the cache elsewhere with JEPA_VL_CACHE", 1
-    if isinstance(error, OSError) and error.errno in _NO_PLACE and error.filename:
+    if isinstance(error, OSError) and is_no_place(error) and error.filename:
         return (
             f"'{error.filename}' cannot be used: {error.strerror}; give another place, or put the cache "
             "elsewhere with JEPA_VL_CACHE"

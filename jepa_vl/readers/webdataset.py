@@ -63,15 +63,16 @@ class WebDataset(Reader):
         for shard in files_of(self.shards, VERSION):
             folder = self.media / shard.stem
             origin = {"tar": _mark(shard), "caption": self.caption}
-            known = _lines(folder / DONE)[0] if (folder / DONE).is_file() else {}
-            if known.get("tar", origin["tar"]) != origin["tar"]:
+            done = _lines(folder / DONE) if (folder / DONE).is_file() else [{}]
+            if done[0].get("tar", origin["tar"]) != origin["tar"]:
                 raise ManifestError(
                     f"'{folder}' holds the images of another {shard.name} than {shard}; name another folder "
                     "for --media, or delete this one"
                 )
-            if known != origin:
+            if done[0] != origin:
                 _unpack(shard, folder, origin)
-            for item in _lines(folder / DONE)[1:]:
+                done = _lines(folder / DONE)
+            for item in done[1:]:
                 yield Sample(
                     id=f"webdataset/{shard.stem}/{item['key']}",
                     media=f"{shard.stem}/{item['image']}",

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jepa_vl.errors import UserError
+from jepa_vl.errors import UserError, is_no_place
 
 SCRATCH = ".scratch-"
 
@@ -157,10 +157,7 @@ def _full_disk_said(place: str) -> Iterator[None]:
                 f"the disk of '{place}' is full; free some space and run the same command again: "
                 "what is done is kept"
             ) from error
-        if (
-            isinstance(error, PermissionError | NotADirectoryError | FileExistsError)
-            or error.errno == errno.EROFS
-        ):
+        if is_no_place(error):
             raise UserError(f"'{place}' cannot be written: {error.strerror}") from error
         raise
 
